@@ -1,0 +1,125 @@
+// The transform: envelopes in, rows out. before: the stream (core/collect.ts); next: the lake, and core/rollup.ts
+import { LIMITS, QUARTER_MS, Refused, checkEvent, type Row } from './event.ts';
+import { hourOf, partitionOf, type Partition } from './hour.ts';
+import type { Clock } from './ports.ts';
+import { UNKNOWN_SITE, type Site, type Sites } from './sites.ts';
+import type { Salts } from './salts.ts';
+import { localDayAt, type LocalDay } from './zone.ts';
+import type { Context, Draft, Step } from './deliver/draft.ts';
+import { NotAnEnvelope, parse, type Parsed } from './deliver/parse.ts';
+import { check } from './deliver/check.ts';
+import { site } from './deliver/site.ts';
+import { hourOfEnvelope, time } from './deliver/time.ts';
+import { bot } from './deliver/bot.ts';
+import { place } from './deliver/place.ts';
+import { device } from './deliver/device.ts';
+import { page } from './deliver/page.ts';
+import { source } from './deliver/source.ts';
+import { visitor } from './deliver/visitor.ts';
+import { sketch } from './deliver/sketch.ts';
+import { refusedRow, rowJson, rowsOf } from './deliver/row.ts';
+
+// Two lists, because a cookieless visitor's salt is read by the local day that `time` finds.
+const PLACE_IN_TIME: readonly Step[] = [check, site, time];
+const DESCRIBE: readonly Step[] = [bot, place, device, page, source, visitor, sketch];
+
+/** What became of one stream record. */
+export type Delivered =
+  /** Its rows, one JSON object a line, and the hour they belong to. An envelope without events has none. */
+  | { kind: 'rows'; partition: Partition; rows: string[] }
+  /** It is no envelope; it goes, whole, to `failed/`. */
+  | { kind: 'failed'; message: string };
+
+export interface TransformPorts {
+  sites: Sites;
+  salts: Salts;
+  countryOf: (ip: string) => string | undefined;
+  clock: Clock;
+}
+
+/**
+ * Transforms stream records, in order; the answer has one entry for each.
+ * Rejects only when sites or salts cannot be read, and then for all: the same records can be given again.
+ */
+export async function transform(records: readonly string[], { sites, salts, countryOf, clock }: TransformPorts): Promise<Delivered[]> {
+  const processedAt = clock();
+  const parsed = records.map(parse);
+  const context: Context = {
+    sites: await sites.read(claimedSites(parsed)),
+    salts: new Map(),
+    countryOf,
+    processedAt,
+  };
+  const batches = parsed.map((one) => (one instanceof NotAnEnvelope ? one : placeInTime(one, context)));
+  const days = new Set<LocalDay>();
+  for (const batch of batches) if (!(batch instanceof NotAnEnvelope)) for (const { draft, refused } of batch.drafts) if (!refused) days.add(draft.local_day!);
+  const salted: Context = { ...context, salts: await salts.read(days) };
+  return batches.map((batch) => (batch instanceof NotAnEnvelope ? { kind: 'failed', message: batch.message } : describe(batch, salted)));
+}
+
+function* claimedSites(parsed: readonly (Parsed | NotAnEnvelope)[]): Iterable<string> {
+  for (const one of parsed) if (!(one instanceof NotAnEnvelope)) yield one.claimed;
+}
+
+interface Progress { draft: Draft; refused?: Refused; /** Events a refusal speaks for. */ events?: number }
+interface Batch { hourStart: number; drafts: Progress[] }
+
+/** Runs the steps until one refuses; what they say is added to the draft. */
+function run(steps: readonly Step[], progress: Progress, context: Context): void {
+  for (const step of steps) {
+    const said = step(progress.draft, context);
+    if (said instanceof Refused) {
+      progress.refused = said;
+      return;
+    }
+    Object.assign(progress.draft, said);
+  }
+}
+
+function placeInTime({ envelope, claimed, events }: Parsed, context: Context): Batch {
+  const hourStart = hourOfEnvelope(envelope, firstTime(envelope.via === 'api' ? events : [], envelope.at));
+  // A refused event is counted when it was received, as far as the envelope's hour allows.
+  const ts = envelope.via === 'api' ? hourStart : envelope.at;
+  const known: Site | undefined = context.sites.get(claimed);
+  const refusedAt = { ts, quarter: Math.floor(ts / QUARTER_MS), local_day: localDayAt(known?.timezone ?? 'UTC', ts) };
+  // Made-up ids stay out of the rows: whoever makes them up must not decide how many sites are rolled up.
+  const site_id = known?.id ?? UNKNOWN_SITE;
+  const draftOf = (raw: unknown, index: number) => ({ envelope, raw, index, claimed, site_id, ...refusedAt }) as Draft;
+  if (events instanceof Refused) return { hourStart, drafts: [{ draft: draftOf(undefined, 0), refused: events }] };
+
+  const most = LIMITS[envelope.via === 'api' ? 'api' : 'beacon'].events;
+  const drafts = events.slice(0, most).map((raw, index): Progress => {
+    const progress: Progress = { draft: draftOf(raw, index) };
+    progress.draft.ts = hourStart;
+    run(PLACE_IN_TIME, progress, context);
+    if (progress.refused) Object.assign(progress.draft, refusedAt);
+    return progress;
+  });
+  const more = events.length - most;
+  if (more > 0) {
+    // One row for all of them: a small body can hold very many empty events.
+    const refused = new Refused('too_many_events', `${events.length} events: accepts at most ${most}`);
+    drafts.push({ draft: draftOf(undefined, most), refused, events: more });
+  }
+  return { hourStart, drafts };
+}
+
+/** The time of the first event that has one, by which the server door grouped the events into this envelope. */
+function firstTime(events: readonly unknown[] | Refused, at: number): number | undefined {
+  if (events instanceof Refused) return undefined;
+  for (const raw of events) {
+    const event = checkEvent(raw, 'api', at);
+    if (!(event instanceof Refused)) return event.time;
+  }
+  return undefined;
+}
+
+function describe({ hourStart, drafts }: Batch, context: Context): Delivered {
+  const rows: Row[] = [];
+  for (const progress of drafts) {
+    if (!progress.refused) run(DESCRIBE, progress, context);
+    if (progress.refused) rows.push(refusedRow(progress.draft, progress.refused, context.processedAt, progress.events));
+    else rows.push(...rowsOf(progress.draft, context));
+  }
+  return { kind: 'rows', partition: partitionOf(hourOf(hourStart)), rows: rows.map(rowJson) };
+}

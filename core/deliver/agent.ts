@@ -1,0 +1,39 @@
+// What a user agent says, remembered: parsing one costs more than all the other steps together.
+import { isbot } from 'isbot';
+import Bowser from 'bowser';
+import QuickLRU from 'quick-lru';
+import type { Draft } from './draft.ts';
+
+export interface Agent {
+  bot: boolean;
+  /** `desktop`, `mobile`, `tablet`, `tv`, …, where known. */
+  device: string | undefined;
+  browser: string | undefined;
+  os: string | undefined;
+}
+
+// Longer ones are not browsers, and patterns should not be tried on more than this.
+const MAX_LENGTH = 512;
+const agents = new QuickLRU<string, Agent>({ maxSize: 20_000 });
+
+/** Reads a user agent; an empty one says nothing. */
+export function agentOf(userAgent: string): Agent {
+  const text = userAgent.slice(0, MAX_LENGTH);
+  let agent = agents.get(text);
+  if (!agent) {
+    const parsed = text === '' ? undefined : Bowser.parse(text);
+    agent = {
+      bot: isbot(text),
+      device: parsed?.platform.type,
+      browser: parsed?.browser.name || undefined,
+      os: parsed?.os.name || undefined,
+    };
+    agents.set(text, agent);
+  }
+  return agent;
+}
+
+/** The visitor's user agent: on the server door the one the event speaks for, not the server's own. */
+export function userAgentOf({ envelope, event }: Draft): string {
+  return (envelope.via === 'api' ? event.user_agent : envelope.ua) ?? '';
+}

@@ -1,0 +1,141 @@
+// The last step: the rows of an event. Its items become rows of their own, so that products are plain sums.
+import { ROW_COLUMNS, type ColumnType, type Envelope, type Event, type Item, type Refused, type Row } from '../event.ts';
+import { hash64 } from '../hash.ts';
+import type { Context, Draft } from './draft.ts';
+
+/** Version of the transform, stored in each row. Raise it when the meaning of a column changes. */
+export const TRANSFORM_VERSION = 1;
+
+const COLUMNS = Object.entries(ROW_COLUMNS) as [keyof Row, ColumnType][];
+
+/** One line of JSON, as Firehose and DuckDB read it; null columns are left out. */
+export function rowJson(row: Row): string {
+  let json = '';
+  for (const [name, type] of COLUMNS) {
+    const value = row[name];
+    if (value == null) continue;
+    json += `${json === '' ? '{' : ','}"${name}":${type === 'string' ? JSON.stringify(value) : String(value)}`;
+  }
+  return `${json}}`;
+}
+
+/**
+ * What makes an event the same event: a purchase's transaction, else its id, else its place in its envelope, or on
+ * the server door its content, since there the same batch may be sent again in another envelope. It is taken from
+ * the event as received, so that a corrected check gives a once refused event the same key.
+ */
+export function eventKey(siteId: string, raw: unknown, envelope: Envelope, index: number): bigint {
+  const { name, id, transaction_id } = (typeof raw === 'object' && raw !== null ? raw : {}) as Record<string, unknown>;
+  if (name === 'purchase' && isShortText(transaction_id)) return hash64('transaction', siteId, transaction_id);
+  if (isShortText(id)) return hash64('id', siteId, id);
+  if (envelope.via === 'api') return hash64('content', siteId, JSON.stringify(raw));
+  return hash64('place', siteId, envelope.id, String(index));
+}
+
+function isShortText(value: unknown): value is string {
+  return typeof value === 'string' && value.length > 0 && value.length <= 64;
+}
+
+/** Millionths of the currency unit. */
+function micros(value: number): number {
+  return Math.round(value * 1_000_000);
+}
+
+const SIGNS: Record<string, number> = { purchase: 1, refund: -1 };
+
+/** The part of a value that `revenue` counts: purchases less refunds, in the site's currency. */
+function revenueOf(event: Event, currency: string, siteCurrency: string, valueMicros: number | undefined): number | undefined {
+  const sign = SIGNS[event.name];
+  return sign === undefined || valueMicros === undefined || currency !== siteCurrency ? undefined : sign * Math.abs(valueMicros);
+}
+
+/** The rows of an event that passed every step: its own, then one for each product among its items. */
+export function rowsOf(draft: Draft, { processedAt }: Context): Row[] {
+  const { envelope, event, site, raw, index } = draft;
+  const valueMicros = event.value === undefined ? undefined : micros(event.value);
+  const currency = event.currency ?? site.currency;
+  const shared: Row = {
+    site_id: site.id,
+    event_key: eventKey(site.id, raw, envelope, index),
+    ts: draft.ts,
+    quarter: draft.quarter,
+    local_day: draft.local_day,
+    bot: draft.bot,
+    via: envelope.via,
+    received_at: envelope.at,
+    processed_at: processedAt,
+    v: TRANSFORM_VERSION,
+  };
+  const row: Row = {
+    ...shared,
+    name: event.name,
+    visitor: draft.visitor,
+    sketch_bucket: draft.sketch_bucket,
+    sketch_rank: draft.sketch_rank,
+    host: draft.host,
+    path: draft.path,
+    referrer_host: draft.referrer_host,
+    source: draft.source,
+    channel: draft.channel,
+    utm_source: draft.utm_source,
+    utm_medium: draft.utm_medium,
+    utm_campaign: draft.utm_campaign,
+    utm_content: draft.utm_content,
+    utm_term: draft.utm_term,
+    country: draft.country,
+    device: draft.device,
+    browser: draft.browser,
+    os: draft.os,
+    language: draft.language,
+    value_micros: valueMicros,
+    currency: valueMicros === undefined ? undefined : currency,
+    revenue_micros: revenueOf(event, currency, site.currency, valueMicros),
+    transaction_id: event.transaction_id || undefined,
+    props: event.props && JSON.stringify(event.props),
+  };
+  if (event.items === undefined) return [row];
+  const products = [...productsOf(event.items)].map(([id, { quantity, valueMicros: value }]): Row => ({
+    ...shared,
+    name: `${event.name}_item`,
+    product_id: id,
+    quantity,
+    value_micros: value,
+    currency: value === undefined ? undefined : currency,
+    revenue_micros: revenueOf(event, currency, site.currency, value),
+  }));
+  return [row, ...products];
+}
+
+/** Items by product: the same product twice in a basket is one row, so that (event_key, product_id) is unique. */
+function productsOf(items: readonly Item[]): Map<string, { quantity: number; valueMicros: number | undefined }> {
+  const products = new Map<string, { quantity: number; valueMicros: number | undefined }>();
+  for (const { id, quantity = 1, price } of items) {
+    const product = products.get(id) ?? { quantity: 0, valueMicros: undefined };
+    product.quantity += quantity;
+    if (price !== undefined) product.valueMicros = (product.valueMicros ?? 0) + micros(price) * quantity;
+    products.set(id, product);
+  }
+  return products;
+}
+
+/** What is stored of a refused event: that it was, when, for which site, and why. */
+export function refusedRow(
+  { envelope, raw, index, claimed, site_id, name, ts, quarter, local_day }: Draft,
+  { reason }: Refused, processedAt: number, events = 1,
+): Row {
+  return {
+    site_id,
+    event_key: eventKey(claimed, raw, envelope, index),
+    name,
+    ts,
+    quarter,
+    local_day,
+    quantity: events,
+    bot: false,
+    rejected: reason,
+    via: envelope.via,
+    received_at: envelope.at,
+    processed_at: processedAt,
+    v: TRANSFORM_VERSION,
+  };
+}

@@ -1,0 +1,42 @@
+// Names of hours and partitions. An hour is a UTC hour, the unit of storage and of work.
+import { HOUR_MS } from './event.ts';
+
+/** A UTC hour as text, `YYYY-MM-DDTHH`: it sorts by time and stands in keys, tasks and paths. */
+export type Hour = string;
+
+/** The values of the partition columns `dt` (`YYYY-MM-DD`) and `hr` (`00` to `23`). */
+export interface Partition { dt: string; hr: string }
+
+const HOUR = /^\d{4}-\d{2}-\d{2}T\d{2}$/;
+
+/** The hour a moment (epoch ms) falls in. */
+export function hourOf(ms: number): Hour {
+  return new Date(ms).toISOString().slice(0, 13);
+}
+
+/** The start of an hour, epoch ms. Throws on text that is no hour. */
+export function startOf(hour: Hour): number {
+  const ms = HOUR.test(hour) ? Date.parse(`${hour}:00:00Z`) : NaN;
+  if (Number.isNaN(ms)) throw new Error(`hour ${JSON.stringify(hour)}: accepts YYYY-MM-DDTHH`);
+  return ms;
+}
+
+/** The hour `n` hours later (earlier where negative). */
+export function hourAfter(hour: Hour, n = 1): Hour {
+  return hourOf(startOf(hour) + n * HOUR_MS);
+}
+
+/** Where an hour's rows lie: `events/dt=YYYY-MM-DD/hr=HH`. */
+export function partitionOf(hour: Hour): Partition {
+  return { dt: hour.slice(0, 10), hr: hour.slice(11) };
+}
+
+/**
+ * The hours that can hold an event of a local day: from where the day begins first (UTC+14) to where it ends
+ * last (UTC−12), so 50 whatever the zone.
+ */
+export function hoursOfLocalDay(day: string): { from: Hour; to: Hour } {
+  const midnight = Date.parse(`${day}T00:00:00Z`);
+  if (Number.isNaN(midnight)) throw new Error(`day ${JSON.stringify(day)}: accepts YYYY-MM-DD`);
+  return { from: hourOf(midnight - 14 * HOUR_MS), to: hourOf(midnight + 35 * HOUR_MS) };
+}

@@ -1,0 +1,76 @@
+// Serving items: what the rollup writes and the API reads, and nothing else knows their shape. Partition key = site.
+// `H#<hour>` an hour's quarters · `D#<day>` a local day's totals · `B#<day>` a local day's breakdowns, compressed.
+import { gunzipSync, gzipSync } from 'node:zlib';
+import { DIMENSION_NAMES, SUM_NAMES, type DimensionName, type Sums } from './metrics.ts';
+import type { ResultRow, StoreItem } from './ports.ts';
+import type { Hour } from './hour.ts';
+import { Sketch } from './sketch.ts';
+import type { LocalDay } from './zone.ts';
+
+export const hourKey = (hour: Hour): string => `H#${hour}`;
+export const dayKey = (day: LocalDay): string => `D#${day}`;
+export const breakdownKey = (day: LocalDay): string => `B#${day}`;
+
+/** Sums and visitors of a stretch of time. */
+export interface Bucket { sums: Sums; sketch: Sketch }
+/** A quarter's bucket; `quarter` is epoch ms ÷ 900,000. */
+export interface QuarterBucket extends Bucket { quarter: number }
+/** Sums by value, of each dimension. */
+export type Breakdowns = { [K in DimensionName]?: Map<string, Sums> };
+
+/** Sums of a result row, without its zeros; `at` picks from columns that hold lists. */
+function sumsOf(row: ResultRow, prefix = '', at?: number): Sums {
+  const sums: Sums = {};
+  for (const name of SUM_NAMES) {
+    const column = row[prefix + name];
+    const value = Number((at === undefined ? column : (column as unknown[])[at]) ?? 0);
+    if (value !== 0) sums[name] = value;
+  }
+  return sums;
+}
+
+function sketchOf(registers: unknown): Uint8Array {
+  return Sketch.of((registers ?? []) as Iterable<number>).bytes();
+}
+
+/** The item of a row of `sql/hour_items.sql`. A site that vanished from the hour gets an item without quarters. */
+export function hourItem(hour: Hour, run: string, row: ResultRow): StoreItem {
+  const quarters = (row.quarter as unknown[]).filter((quarter) => quarter !== null).map(Number);
+  return {
+    pk: String(row.site_id),
+    sk: hourKey(hour),
+    run,
+    quarters,
+    sums: quarters.map((_, i) => sumsOf(row, '', i)),
+    sketches: quarters.map((_, i) => sketchOf((row.sketch as unknown[])[i])),
+  };
+}
+
+/** The two items of a row of `sql/days.sql`. */
+export function dayItems(day: LocalDay, run: string, row: ResultRow): StoreItem[] {
+  const pk = String(row.site_id);
+  const dimensions = (row.dimensions ?? []) as string[];
+  const values = (row.dimension_values ?? []) as string[];
+  const breakdowns: Record<string, [string, Sums][]> = {};
+  dimensions.forEach((dimension, i) => (breakdowns[dimension] ??= []).push([values[i]!, sumsOf(row, 'value_', i)]));
+  return [
+    { pk, sk: dayKey(day), run, sums: sumsOf(row), sketch: sketchOf(row.sketch) },
+    { pk, sk: breakdownKey(day), run, gzip: gzipSync(JSON.stringify(breakdowns), { level: 1 }) },
+  ];
+}
+
+export function quartersOf(item: StoreItem): QuarterBucket[] {
+  const { quarters, sums, sketches } = item as unknown as { quarters: number[]; sums: Sums[]; sketches: Uint8Array[] };
+  return quarters.map((quarter, i) => ({ quarter, sums: sums[i]!, sketch: Sketch.from(sketches[i]!) }));
+}
+
+export function dayOf(item: StoreItem): Bucket {
+  return { sums: item.sums as Sums, sketch: Sketch.from(item.sketch as Uint8Array) };
+}
+
+export function breakdownsOf(item: StoreItem): Breakdowns {
+  const stored = JSON.parse(gunzipSync(item.gzip as Uint8Array).toString()) as Record<string, [string, Sums][]>;
+  const breakdowns: Breakdowns = {};
+  for (const dimension of DIMENSION_NAMES) if (stored[dimension]) breakdowns[dimension] = new Map(stored[dimension]);
+  return breakdowns;
+}

@@ -1,0 +1,142 @@
+// The metrics and dimensions: what is stored, what is answered, and what fits together. The SQL-facing names, the
+// API's checks and its answers follow from these tables.
+import type { ColumnType } from './event.ts';
+
+/** The sums that rollups store, by column name of `sql/`. `micros` and `count` alike are whole numbers. */
+export const SUMS = {
+  events: 'count',
+  pageviews: 'count',
+  visits: 'count',
+  engaged_visits: 'count',
+  visit_ms: 'count',
+  view_items: 'count',
+  add_to_carts: 'count',
+  checkouts: 'count',
+  purchases: 'count',
+  refunds: 'count',
+  revenue_micros: 'micros',
+  items: 'count',
+  exits: 'count',
+  bots: 'count',
+  rejected: 'count',
+} as const satisfies Record<string, 'count' | 'micros'>;
+
+export type Sum = keyof typeof SUMS;
+export const SUM_NAMES = Object.keys(SUMS) as Sum[];
+/** Sums of one bucket or value; an absent one is 0. */
+export type Sums = { [K in Sum]?: number };
+
+/** Columns of the files under `hours/`, as `sql/hours.sql` writes them. `dimension` and `value` are '' on the rows of a quarter. */
+export const HOUR_COLUMNS: Readonly<Record<string, ColumnType | 'ints'>> = {
+  site_id: 'string',
+  local_day: 'string',
+  quarter: 'int',
+  dimension: 'string',
+  value: 'string',
+  ...Object.fromEntries(SUM_NAMES.map((name) => [name, 'bigint' as const])),
+  sketch: 'ints',
+};
+
+/** Columns of the files under `changes/`. */
+export const CHANGE_COLUMNS: Readonly<Record<string, ColumnType>> = { site_id: 'string', local_day: 'string' };
+
+interface Metric {
+  label: string;
+  /** The value from sums (and, for visitors, the count of a sketch); null where it is not defined, as 0 ÷ 0. */
+  of: (sums: Sums, visitors: () => number) => number | null;
+}
+
+function sum(label: string, name: Sum): Metric {
+  return { label, of: (sums) => sums[name] ?? 0 };
+}
+
+function ratio(label: string, numerator: (sums: Sums) => number, denominator: Sum): Metric {
+  return { label, of: (sums) => (sums[denominator] ? numerator(sums) / sums[denominator] : null) };
+}
+
+const bounces = (sums: Sums) => (sums.visits ?? 0) - (sums.engaged_visits ?? 0);
+const revenue = (sums: Sums) => (sums.revenue_micros ?? 0) / 1_000_000;
+
+/** What can be asked for, with the label a merchant sees. */
+export const METRICS = {
+  visitors: { label: 'Visitors', of: (_, visitors) => visitors() },
+  visits: sum('Visits', 'visits'),
+  pageviews: sum('Page views', 'pageviews'),
+  events: sum('Events', 'events'),
+  views_per_visit: ratio('Views per visit', (sums) => sums.pageviews ?? 0, 'visits'),
+  bounce_rate: ratio('Bounce rate', bounces, 'visits'),
+  visit_duration: ratio('Visit duration', (sums) => (sums.visit_ms ?? 0) / 1000, 'visits'),
+  engaged_visits: sum('Engaged visits', 'engaged_visits'),
+  bounces: { label: 'Bounces', of: bounces },
+  visit_seconds: { label: 'Time on site', of: (sums) => (sums.visit_ms ?? 0) / 1000 },
+  view_items: sum('Product views', 'view_items'),
+  add_to_carts: sum('Added to cart', 'add_to_carts'),
+  checkouts: sum('Checkouts', 'checkouts'),
+  purchases: sum('Orders', 'purchases'),
+  refunds: sum('Refunds', 'refunds'),
+  revenue: { label: 'Revenue', of: revenue },
+  average_order_value: ratio('Average order value', revenue, 'purchases'),
+  conversion_rate: ratio('Conversion rate', (sums) => sums.purchases ?? 0, 'visits'),
+  items: sum('Items', 'items'),
+  exits: sum('Exits', 'exits'),
+  bots: sum('Bots', 'bots'),
+  rejected: sum('Refused', 'rejected'),
+} as const satisfies Record<string, Metric>;
+
+export type MetricName = keyof typeof METRICS;
+export const METRIC_NAMES = Object.keys(METRICS) as MetricName[];
+
+/** Metrics of a site as a whole; `items` and `exits` exist only by product and by page. */
+export const SITE_METRICS = METRIC_NAMES.filter((name) => name !== 'items' && name !== 'exits');
+
+interface Dimension {
+  label: string;
+  /** The metrics that make sense for its values; the first is the default and the order of the answer. */
+  metrics: readonly MetricName[];
+}
+
+/** Values that belong to a visit: everything in it is counted for what its first event said. */
+const OF_VISIT: readonly MetricName[] = SITE_METRICS.filter((name) => !['visitors', 'bots', 'rejected'].includes(name));
+const visitDimension = (label: string): Dimension => ({ label, metrics: ['visits', ...OF_VISIT.filter((name) => name !== 'visits')] });
+
+export const DIMENSIONS = {
+  page: { label: 'Page', metrics: ['pageviews', 'events'] },
+  entry_page: { label: 'Entry page', metrics: ['visits'] },
+  exit_page: { label: 'Exit page', metrics: ['exits'] },
+  source: visitDimension('Source'),
+  channel: visitDimension('Channel'),
+  referrer: visitDimension('Referrer'),
+  utm_source: visitDimension('Campaign source'),
+  utm_medium: visitDimension('Campaign medium'),
+  utm_campaign: visitDimension('Campaign'),
+  utm_content: visitDimension('Campaign content'),
+  utm_term: visitDimension('Campaign term'),
+  country: visitDimension('Country'),
+  device: visitDimension('Device'),
+  browser: visitDimension('Browser'),
+  os: visitDimension('Operating system'),
+  language: visitDimension('Language'),
+  event: { label: 'Event', metrics: ['events'] },
+  product: { label: 'Product', metrics: ['items', 'view_items', 'add_to_carts', 'checkouts', 'purchases', 'refunds', 'revenue'] },
+  currency: { label: 'Currency', metrics: ['revenue', 'purchases', 'refunds', 'average_order_value'] },
+  rejection: { label: 'Reason of refusal', metrics: ['rejected'] },
+} as const satisfies Record<string, Dimension>;
+
+export type DimensionName = keyof typeof DIMENSIONS;
+export const DIMENSION_NAMES = Object.keys(DIMENSIONS) as DimensionName[];
+
+/** The metrics a dimension's values can be asked for. */
+export function metricsOf(dimension: DimensionName): readonly MetricName[] {
+  return DIMENSIONS[dimension].metrics;
+}
+
+/** The value under which a day's values beyond the first 100 of a dimension are added up. */
+export const OTHER = '(other)';
+
+/** Adds `more` to `sums`, in place. */
+export function addSums(sums: Sums, more: Sums): void {
+  for (const name of SUM_NAMES) {
+    const value = more[name];
+    if (value) sums[name] = (sums[name] ?? 0) + value;
+  }
+}

@@ -1,0 +1,75 @@
+// The four ports between the core and the outside, each implemented twice: under local/ and under lambdas/aws/.
+// A method resolves when what it says has happened durably, and rejects when it has not.
+import type { Hour, Partition } from './hour.ts';
+import type { LocalDay } from './zone.ts';
+
+/** What carries envelopes from collect to deliver. */
+export interface Stream {
+  /** Appends the records. On rejection any part of them may have been appended: sending again is harmless. */
+  put(records: readonly string[]): Promise<void>;
+}
+
+/** Thrown by `Stream.put` when the stream cannot take records now; the caller answers 503. */
+export class StreamUnavailable extends Error {
+  override name = 'StreamUnavailable';
+}
+
+export type Attribute = string | number | boolean | Uint8Array | null | undefined | Attribute[] | { [key: string]: Attribute };
+
+/** An item of a store: its two-part key and whatever else it holds. */
+export interface StoreItem { pk: string; sk: string; [attribute: string]: Attribute }
+
+/** A table of items by (pk, sk), sorted by sk within a pk. There are two: `registry` and `metrics`. */
+export interface Store {
+  get(pk: string, sk: string): Promise<StoreItem | undefined>;
+  /** The items of a pk with from ≤ sk ≤ to, in order of sk. */
+  range(pk: string, from: string, to: string, limit?: number): Promise<StoreItem[]>;
+  /** Writes whole items, new or over old ones; all of them have been written when it resolves. */
+  put(items: readonly StoreItem[]): Promise<void>;
+  /** Writes the item unless its key exists already; says whether it did. */
+  create(item: StoreItem): Promise<boolean>;
+  remove(keys: readonly { pk: string; sk: string }[]): Promise<void>;
+}
+
+/** The statements of `sql/`, by file name. */
+export type Statement = 'hours' | 'changes' | 'hour_items' | 'days';
+
+/** A statement with the values of its named parameters. Values are our own (dates, run names), never a client's. */
+export interface Query {
+  statement: Statement;
+  /** The partitions and runs it reads, so that an engine that has to list files looks nowhere else. */
+  reads: { events?: readonly Partition[]; hours?: readonly string[]; changes?: readonly string[] };
+  parameters: Readonly<Record<string, string | number | readonly string[]>>;
+}
+
+/** One row of a result; integers may be bigint, lists are arrays. */
+export type ResultRow = Readonly<Record<string, unknown>>;
+
+/** The files of rows, and the engine that queries them. */
+export interface Lake {
+  /**
+   * Runs a statement and keeps its rows as files under the prefix, replacing what a run that died may have left
+   * there. Resolves to the parts written, each of which `rows` can read; a row never spans two parts.
+   */
+  unload(query: Query, prefix: string): Promise<string[]>;
+  rows(part: string): AsyncIterable<ResultRow>;
+  /** Removes everything under the prefix. */
+  remove(prefix: string): Promise<void>;
+}
+
+/** A unit of rollup work. Tasks of the same hour or of the same day never run at the same time. */
+export type Task =
+  | { kind: 'hour'; hour: Hour }
+  /** `runs` are the hours' runs whose changed sites the day has to take up. */
+  | { kind: 'day'; day: LocalDay; runs: string[] };
+
+/** The queue of rollup tasks. */
+export interface Tasks {
+  /** Says that the rows of these hours changed; they become tasks at the next schedule. */
+  announce(hours: readonly Hour[]): Promise<void>;
+  /** Queues tasks; a day that waits already takes up the runs of the new task. */
+  send(tasks: readonly Task[]): Promise<void>;
+}
+
+/** The time now, epoch ms. */
+export type Clock = () => number;

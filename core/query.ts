@@ -1,0 +1,159 @@
+// The parameters of a read: checked, with their defaults, resolved to dates. A parameter we do not know is an error,
+// so that a typing error never passes for an answer.
+import { quote } from './event.ts';
+import {
+  DIMENSION_NAMES, METRIC_NAMES, SITE_METRICS, metricsOf, type DimensionName, type MetricName,
+} from './metrics.ts';
+import { Problem, type FieldError } from './problem.ts';
+import type { Site } from './sites.ts';
+import { dayAfter, isDay, localDayAt, type LocalDay } from './zone.ts';
+
+export type Interval = 'hour' | 'day' | 'month';
+
+/** Local dates, both included. */
+export interface Range { from: LocalDay; to: LocalDay }
+export interface StatsQuery extends Range { site: string; time_zone: string; metrics: MetricName[] }
+export interface TimeseriesQuery extends StatsQuery { interval: Interval }
+export interface BreakdownQuery extends StatsQuery { dimension: DimensionName; order_by: MetricName; limit: number }
+
+/** Longest range of local days. */
+const MAX_DAYS = { stats: 732, hour: 31, day: 732, breakdown: 366 };
+const MAX_MONTHS = 120;
+const MAX_LIMIT = 100;
+
+const RANGES: Record<string, (today: LocalDay) => Range> = {
+  today: (today) => ({ from: today, to: today }),
+  yesterday: (today) => ({ from: dayAfter(today, -1), to: dayAfter(today, -1) }),
+  '7d': (today) => ({ from: dayAfter(today, -6), to: today }),
+  '28d': (today) => ({ from: dayAfter(today, -27), to: today }),
+  '30d': (today) => ({ from: dayAfter(today, -29), to: today }),
+  '90d': (today) => ({ from: dayAfter(today, -89), to: today }),
+  month: (today) => ({ from: `${today.slice(0, 7)}-01`, to: today }),
+  year: (today) => ({ from: `${today.slice(0, 4)}-01-01`, to: today }),
+};
+const DEFAULT_RANGE = '7d';
+const INTERVALS: readonly string[] = ['hour', 'day', 'month'] satisfies Interval[];
+const DEFAULT_METRICS: Record<'stats' | 'timeseries', MetricName[]> = {
+  stats: ['visitors', 'visits', 'pageviews', 'events', 'bounce_rate', 'visit_duration', 'purchases', 'revenue'],
+  timeseries: ['visitors', 'pageviews'],
+};
+
+/** Parameters as they arrive; one given twice has several values. */
+export type Parameters = ReadonlyMap<string, readonly string[]>;
+
+/** Reads parameters one by one and collects what is wrong with them, so that the answer names everything at once. */
+class Reader {
+  private readonly errors: FieldError[] = [];
+  constructor(private readonly parameters: Parameters, known: readonly string[]) {
+    for (const [name, values] of parameters) {
+      if (!known.includes(name)) this.refuse(name, values[0], `nothing: the parameters are ${known.join(', ')}`);
+      else if (values.length > 1) this.refuse(name, values.join(' and '), 'one value');
+    }
+  }
+
+  refuse(parameter: string, value: unknown, accepts: string): void {
+    this.errors.push({ parameter: parameter.slice(0, 80), value: quote(value ?? null), accepts });
+  }
+
+  text(name: string): string | undefined {
+    return this.parameters.get(name)?.[0];
+  }
+
+  oneOf<T extends string>(name: string, choices: readonly string[], fallback: T | undefined): T | undefined {
+    const value = this.text(name);
+    if (value === undefined && fallback !== undefined) return fallback;
+    if (value !== undefined && choices.includes(value)) return value as T;
+    this.refuse(name, value, `one of ${choices.join(', ')}`);
+    return undefined;
+  }
+
+  metrics(choices: readonly MetricName[], fallback: MetricName[]): MetricName[] {
+    const value = this.text('metrics');
+    if (value === undefined) return fallback;
+    const names = value.split(',');
+    const wrong = names.find((name, i) => !(choices as readonly string[]).includes(name) || names.indexOf(name) !== i);
+    if (wrong === undefined) return names as MetricName[];
+    this.refuse('metrics', wrong, `each once, with commas between, of ${choices.join(', ')}`);
+    return fallback;
+  }
+
+  range(site: Site, now: number, maxDays: number): Range {
+    const today = localDayAt(site.timezone, now);
+    const [range, from, to] = [this.text('range'), this.text('from'), this.text('to')];
+    const fallback = RANGES[DEFAULT_RANGE]!(today);
+    if (from === undefined && to === undefined) {
+      const name = range ?? DEFAULT_RANGE;
+      if (Object.hasOwn(RANGES, name)) return RANGES[name]!(today);
+      this.refuse('range', range, `one of ${Object.keys(RANGES).join(', ')}, or from and to instead`);
+      return fallback;
+    }
+    if (range !== undefined) this.refuse('range', range, 'nothing beside from and to');
+    for (const [name, value] of [['from', from], ['to', to]] as const) {
+      if (value === undefined || !isDay(value)) this.refuse(name, value, 'a date that exists, YYYY-MM-DD; from and to go together');
+    }
+    if (from === undefined || to === undefined || !isDay(from) || !isDay(to)) return fallback;
+    if (from > to) this.refuse('from', from, `a date not after to, ${to}`);
+    else if (dayAfter(from, maxDays - 1) < to) this.refuse('from', from, `a range of at most ${maxDays} days up to ${to}`);
+    return { from, to };
+  }
+
+  limit(): number {
+    const value = this.text('limit');
+    if (value === undefined) return 10;
+    if (/^\d{1,3}$/.test(value) && Number(value) >= 1 && Number(value) <= MAX_LIMIT) return Number(value);
+    this.refuse('limit', value, `a whole number from 1 to ${MAX_LIMIT}`);
+    return MAX_LIMIT;
+  }
+
+  /** Throws a 400 Problem that names everything that was refused. */
+  finish(): void {
+    if (this.errors.length > 0) throw Problem.ofFields(400, this.errors);
+  }
+}
+
+const RANGE_PARAMETERS = ['range', 'from', 'to', 'metrics'];
+
+export function statsQuery(parameters: Parameters, site: Site, now: number): StatsQuery {
+  const reader = new Reader(parameters, RANGE_PARAMETERS);
+  const query = {
+    site: site.id,
+    ...reader.range(site, now, MAX_DAYS.stats),
+    time_zone: site.timezone,
+    metrics: reader.metrics(SITE_METRICS, DEFAULT_METRICS.stats),
+  };
+  reader.finish();
+  return query;
+}
+
+export function timeseriesQuery(parameters: Parameters, site: Site, now: number): TimeseriesQuery {
+  const reader = new Reader(parameters, [...RANGE_PARAMETERS, 'interval']);
+  const interval = reader.oneOf<Interval>('interval', INTERVALS, 'day') ?? 'day';
+  const query = {
+    site: site.id,
+    ...reader.range(site, now, interval === 'month' ? MAX_MONTHS * 31 : MAX_DAYS[interval]),
+    interval,
+    time_zone: site.timezone,
+    metrics: reader.metrics(SITE_METRICS, DEFAULT_METRICS.timeseries),
+  };
+  reader.finish();
+  return query;
+}
+
+export function breakdownQuery(parameters: Parameters, site: Site, now: number): BreakdownQuery {
+  const reader = new Reader(parameters, [...RANGE_PARAMETERS, 'dimension', 'order_by', 'limit']);
+  const dimension = reader.oneOf<DimensionName>('dimension', DIMENSION_NAMES, undefined);
+  const choices: readonly MetricName[] = dimension === undefined ? METRIC_NAMES : metricsOf(dimension);
+  const metrics = reader.metrics(choices, choices.slice(0, 3));
+  const query = {
+    site: site.id,
+    ...reader.range(site, now, MAX_DAYS.breakdown),
+    time_zone: site.timezone,
+    dimension: dimension ?? 'page',
+    metrics,
+    order_by: reader.oneOf<MetricName>('order_by', metrics, metrics[0]) ?? metrics[0]!,
+    limit: reader.limit(),
+  };
+  reader.finish();
+  return query;
+}
+

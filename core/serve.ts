@@ -1,0 +1,136 @@
+// The answers of the metrics API. before: the rollup's items (core/rollup.ts); next: the merchant
+import { HOUR_MS, QUARTER_MS } from './event.ts';
+import { hourOf } from './hour.ts';
+import { breakdownKey, breakdownsOf, dayKey, dayOf, hourKey, quartersOf, type Bucket } from './items.ts';
+import { METRICS, OTHER, addSums, type MetricName, type Sums } from './metrics.ts';
+import type { Store } from './ports.ts';
+import type { BreakdownQuery, StatsQuery, TimeseriesQuery } from './query.ts';
+import { Sketch } from './sketch.ts';
+import { dayAfter, daysBetween, localHourAt, startOfLocalDay, type LocalDay } from './zone.ts';
+
+export type MetricValues = { [K in MetricName]?: number | null };
+export interface Warning { code: string; message: string }
+
+/** Every answer's shape. */
+export interface Answer<Q, R> {
+  query: Q;
+  /** ISO time: everything received before it is in the numbers; null before the first rollup. */
+  complete_through: string | null;
+  results: R[];
+  warnings: Warning[];
+}
+
+export interface StatsResult { metrics: MetricValues; partial?: true }
+export interface TimeseriesResult { time: string; metrics: MetricValues; partial?: true }
+export interface BreakdownResult { value: string; metrics: MetricValues }
+
+function emptyBucket(): Bucket {
+  return { sums: {}, sketch: new Sketch() };
+}
+
+function addBucket(bucket: Bucket, { sums, sketch }: Bucket): void {
+  addSums(bucket.sums, sums);
+  bucket.sketch.merge(sketch);
+}
+
+/** Rates are rounded to four decimals; they are divided here and nowhere else. */
+function valuesOf(metrics: readonly MetricName[], { sums, sketch }: Bucket): MetricValues {
+  const values: MetricValues = {};
+  for (const name of metrics) {
+    const value = METRICS[name].of(sums, () => sketch.count());
+    values[name] = value === null || Number.isInteger(value) ? value : Math.round(value * 10_000) / 10_000;
+  }
+  return values;
+}
+
+async function daysOf(metrics: Store, { site, from, to }: StatsQuery): Promise<Map<LocalDay, Bucket>> {
+  const items = await metrics.range(site, dayKey(from), dayKey(to));
+  return new Map(items.map((item) => [item.sk.slice(dayKey('').length), dayOf(item)]));
+}
+
+function partial(end: number, completeThrough: number | undefined): { partial?: true } {
+  return completeThrough === undefined || end > completeThrough ? { partial: true } : {};
+}
+
+function answer<Q, R>(query: Q, completeThrough: number | undefined, results: R[], warnings: Warning[] = []): Answer<Q, R> {
+  return { query, complete_through: completeThrough === undefined ? null : new Date(completeThrough).toISOString(), results, warnings };
+}
+
+/** Totals over the range; one store query. */
+export async function stats(metrics: Store, query: StatsQuery, completeThrough: number | undefined): Promise<Answer<StatsQuery, StatsResult>> {
+  const total = emptyBucket();
+  for (const day of (await daysOf(metrics, query)).values()) addBucket(total, day);
+  const end = startOfLocalDay(query.time_zone, dayAfter(query.to));
+  return answer(query, completeThrough, [{ metrics: valuesOf(query.metrics, total), ...partial(end, completeThrough) }]);
+}
+
+/** One result for each hour, day or month of the range, empty ones too; one store query. */
+export async function timeseries(metrics: Store, query: TimeseriesQuery, completeThrough: number | undefined): Promise<Answer<TimeseriesQuery, TimeseriesResult>> {
+  const slots = query.interval === 'hour' ? await hourSlots(metrics, query) : await daySlots(metrics, query);
+  const results = slots.map(({ time, end, bucket }) => ({ time, metrics: valuesOf(query.metrics, bucket), ...partial(end, completeThrough) }));
+  return answer(query, completeThrough, results);
+}
+
+interface Slot { time: string; end: number; bucket: Bucket }
+
+/** Days, or months named by their first day; `end` is the end of a slot's last day in the range. */
+async function daySlots(metrics: Store, query: TimeseriesQuery): Promise<Slot[]> {
+  const days = await daysOf(metrics, query);
+  const slots = new Map<string, Slot>();
+  for (const day of daysBetween(query.from, query.to)) {
+    const time = query.interval === 'month' ? `${day.slice(0, 7)}-01` : day;
+    const slot = slots.get(time) ?? { time, end: 0, bucket: emptyBucket() };
+    slots.set(time, slot);
+    const bucket = days.get(day);
+    if (bucket) addBucket(slot.bucket, bucket);
+    slot.end = startOfLocalDay(query.time_zone, dayAfter(day));
+  }
+  return [...slots.values()];
+}
+
+/** Local hours: quarters under the hour and offset they have on the site's clocks. A day of 25 hours has 25. */
+async function hourSlots(metrics: Store, { site, from, to, time_zone }: TimeseriesQuery): Promise<Slot[]> {
+  const start = startOfLocalDay(time_zone, from);
+  const end = startOfLocalDay(time_zone, dayAfter(to));
+  const slots = new Map<string, Slot>();
+  const slotAt = (ms: number) => {
+    const time = localHourAt(time_zone, ms);
+    const slot = slots.get(time) ?? { time, end: 0, bucket: emptyBucket() };
+    slots.set(time, slot);
+    return slot;
+  };
+  for (let ms = start; ms < end; ms += QUARTER_MS) slotAt(ms).end = ms + QUARTER_MS;
+  for (const item of await metrics.range(site, hourKey(hourOf(start)), hourKey(hourOf(end + HOUR_MS - 1)))) {
+    for (const bucket of quartersOf(item)) {
+      const ms = bucket.quarter * QUARTER_MS;
+      if (ms >= start && ms < end) addBucket(slotAt(ms).bucket, bucket);
+    }
+  }
+  return [...slots.values()];
+}
+
+/** The values of a dimension with the highest `order_by`; one store query. `(other)` comes last, whatever its size. */
+export async function breakdown(metrics: Store, query: BreakdownQuery, completeThrough: number | undefined): Promise<Answer<BreakdownQuery, BreakdownResult>> {
+  const byValue = new Map<string, Sums>();
+  for (const item of await metrics.range(query.site, breakdownKey(query.from), breakdownKey(query.to))) {
+    for (const [value, more] of breakdownsOf(item)[query.dimension] ?? []) {
+      const sums = byValue.get(value) ?? {};
+      byValue.set(value, sums);
+      addSums(sums, more);
+    }
+  }
+  const other = byValue.get(OTHER);
+  byValue.delete(OTHER);
+  const all = [...byValue].map(([value, sums]) => ({ value, metrics: valuesOf(query.metrics, { sums, sketch: new Sketch() }) }));
+  const order = (result: BreakdownResult) => result.metrics[query.order_by] ?? -Infinity;
+  const results = all
+    .filter((result) => query.metrics.some((name) => result.metrics[name]))
+    .sort((a, b) => order(b) - order(a) || (a.value < b.value ? -1 : 1))
+    .slice(0, query.limit);
+  if (!other) return answer(query, completeThrough, results);
+  results.push({ value: OTHER, metrics: valuesOf(query.metrics, { sums: other, sketch: new Sketch() }) });
+  return answer(query, completeThrough, results, [{
+    code: 'other_values',
+    message: `On some days there were more values than are kept of each day; the rest is added up under ${OTHER}.`,
+  }]);
+}

@@ -1,0 +1,99 @@
+// Local time of a site, from the runtime's own time zone data. Offsets change on quarters of an hour only
+// (all zones since 2010), so the answer is looked up once for a quarter and remembered.
+import QuickLRU from 'quick-lru';
+import { HOUR_MS, QUARTER_MS } from './event.ts';
+
+/** A local date, `YYYY-MM-DD`. */
+export type LocalDay = string;
+
+/** Offset of a zone's local time from UTC in ms, by quarter; bounded by the zones that exist. */
+interface Zone { format: Intl.DateTimeFormat; offsets: QuickLRU<number, number> }
+
+const zones = new QuickLRU<string, Zone>({ maxSize: 700 });
+
+function zoneOf(timeZone: string): Zone {
+  let zone = zones.get(timeZone);
+  if (!zone) {
+    const format = new Intl.DateTimeFormat('en-US', {
+      timeZone, hourCycle: 'h23', year: 'numeric', month: 'numeric', day: 'numeric', hour: 'numeric', minute: 'numeric', second: 'numeric',
+    });
+    zone = { format, offsets: new QuickLRU({ maxSize: 10_000 }) };
+    zones.set(timeZone, zone);
+  }
+  return zone;
+}
+
+/** Whether the runtime knows the IANA zone, such as `Europe/Berlin`. */
+export function isTimeZone(timeZone: string): boolean {
+  if (!/^[A-Za-z][A-Za-z0-9_+/-]{0,63}$/.test(timeZone)) return false;
+  try {
+    zoneOf(timeZone);
+    return true;
+  } catch {
+    return false; // Intl throws a RangeError for a zone it does not know; that is the answer.
+  }
+}
+
+/** Offset of local time from UTC at a moment, in ms (east is positive). `ms` is epoch ms. */
+export function offsetAt(timeZone: string, ms: number): number {
+  const zone = zoneOf(timeZone);
+  const quarter = Math.floor(ms / QUARTER_MS);
+  let offset = zone.offsets.get(quarter);
+  if (offset === undefined) {
+    const at: Record<string, number> = {};
+    for (const { type, value } of zone.format.formatToParts(quarter * QUARTER_MS)) at[type] = Number(value);
+    offset = Date.UTC(at.year!, at.month! - 1, at.day, at.hour, at.minute, at.second) - quarter * QUARTER_MS;
+    zone.offsets.set(quarter, offset);
+  }
+  return offset;
+}
+
+/** The local date of a moment (epoch ms). */
+export function localDayAt(timeZone: string, ms: number): LocalDay {
+  return new Date(ms + offsetAt(timeZone, ms)).toISOString().slice(0, 10);
+}
+
+/** The local hour of a moment with its offset, such as `2026-11-20T10:00:00+05:30`. */
+export function localHourAt(timeZone: string, ms: number): string {
+  const offset = offsetAt(timeZone, ms);
+  const local = new Date(ms + offset).toISOString().slice(0, 13);
+  const minutes = Math.abs(offset) / 60_000;
+  const two = (n: number) => String(Math.floor(n)).padStart(2, '0');
+  return `${local}:00:00${offset < 0 ? '-' : '+'}${two(minutes / 60)}:${two(minutes % 60)}`;
+}
+
+/**
+ * The moment (epoch ms) a local date begins: the first quarter whose local date is not before it. Right too
+ * where midnight does not exist, or the whole date was skipped (then it begins when the next one does).
+ */
+export function startOfLocalDay(timeZone: string, day: LocalDay): number {
+  const midnight = Date.parse(`${day}T00:00:00Z`);
+  // Zones lie within UTC−12 and UTC+14, so the day begins within these quarters; halve until one is left.
+  let before = (midnight - 15 * HOUR_MS) / QUARTER_MS;
+  let notBefore = (midnight + 13 * HOUR_MS) / QUARTER_MS;
+  while (notBefore - before > 1) {
+    const middle = Math.floor((before + notBefore) / 2);
+    if (localDayAt(timeZone, middle * QUARTER_MS) >= day) notBefore = middle;
+    else before = middle;
+  }
+  return notBefore * QUARTER_MS;
+}
+
+/** The date `n` days after a date (before it where negative); calendar arithmetic, no zone. */
+export function dayAfter(day: LocalDay, n = 1): LocalDay {
+  return new Date(Date.parse(`${day}T00:00:00Z`) + n * 86_400_000).toISOString().slice(0, 10);
+}
+
+/** All dates from `from` to `to`, both included; empty when reversed. */
+export function daysBetween(from: LocalDay, to: LocalDay): LocalDay[] {
+  const days: LocalDay[] = [];
+  for (let day = from; day <= to; day = dayAfter(day)) days.push(day);
+  return days;
+}
+
+/** Whether the text is a calendar date `YYYY-MM-DD` that exists. */
+export function isDay(text: string): boolean {
+  if (!/^\d{4}-\d{2}-\d{2}$/.test(text)) return false;
+  const ms = Date.parse(`${text}T00:00:00Z`);
+  return !Number.isNaN(ms) && new Date(ms).toISOString().startsWith(text);
+}

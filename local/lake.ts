@@ -1,0 +1,136 @@
+// The Lake on one machine: Parquet files in folders, queried by DuckDB. Each query sees just the files of the
+// partitions and runs it reads, as views with the names that Athena's tables have.
+import { readFile, mkdir, readdir } from 'node:fs/promises';
+import { join, relative } from 'node:path';
+import { DuckDBInstance, type DuckDBConnection } from '@duckdb/node-api';
+import { ROW_COLUMNS, type ColumnType } from '../core/event.ts';
+import type { Partition } from '../core/hour.ts';
+import { CHANGE_COLUMNS, HOUR_COLUMNS } from '../core/metrics.ts';
+import type { Lake, Query, ResultRow } from '../core/ports.ts';
+import { render } from '../core/sql.ts';
+import { filesIn, moveIntoPlace, removeAll } from './files.ts';
+
+const SQL_FOLDER = join(import.meta.dirname, '..', 'sql');
+const DUCKDB_TYPES: Record<ColumnType | 'ints', string> = {
+  string: 'varchar', int: 'integer', bigint: 'bigint', hash: 'bigint', boolean: 'boolean', ints: 'integer[]',
+};
+const PARTITION_COLUMNS = { dt: 'string', hr: 'string' } as const;
+
+/** The columns of rows as DuckDB reads them from JSON. */
+const JSON_COLUMNS = Object.entries({ ...ROW_COLUMNS, ...PARTITION_COLUMNS }).map(([name, type]) => `${name}: '${DUCKDB_TYPES[type]}'`).join(', ');
+
+export interface LocalLake extends Lake {
+  /**
+   * Adds rows to the partitions they name in `dt` and `hr`; when it resolves, the files are complete and on disk.
+   * @param jsonLines a file of one JSON object a line; it is removed
+   * @param name what the new files are called, unique among all
+   */
+  addEvents(jsonLines: string, name: string): Promise<void>;
+  close(): void;
+}
+
+/**
+ * Opens the lake in a folder. Its engine's file also is the lock on the whole data folder: a second process is refused.
+ * @param options.memory what the engine may hold in memory, such as `2GB`; more is spilled to disk
+ */
+export async function duckdbLake(folder: string, { enginePath, temporary, memory, threads }: {
+  enginePath: string; temporary: string; memory: string; threads: number;
+}): Promise<LocalLake> {
+  const instance = await DuckDBInstance.create(enginePath, {
+    threads: String(threads),
+    memory_limit: memory,
+    temp_directory: temporary,
+    // Both would reach for the network.
+    autoinstall_known_extensions: 'false',
+    autoload_known_extensions: 'false',
+  });
+  await removeAll(temporary);
+  await mkdir(temporary, { recursive: true });
+  let counter = 0;
+  const aside = () => join(temporary, `${process.pid}-${counter++}`);
+
+  async function connected<T>(work: (connection: DuckDBConnection) => Promise<T>): Promise<T> {
+    const connection = await instance.connect();
+    try {
+      return await work(connection);
+    } finally {
+      connection.closeSync();
+    }
+  }
+
+  /** A view over files, or an empty one where there are none. */
+  async function view(connection: DuckDBConnection, name: string, columns: Readonly<Record<string, ColumnType | 'ints'>>, files: readonly string[], keys: Record<string, 'string'>): Promise<void> {
+    const empty = Object.entries({ ...columns, ...keys }).map(([column, type]) => `cast(null as ${DUCKDB_TYPES[type]}) as ${column}`);
+    const hive = Object.keys(keys).map((key) => `'${key}': 'varchar'`).join(', ');
+    const select = files.length === 0
+      ? `select ${empty.join(', ')} where false`
+      : `select * from read_parquet([${files.map(text).join(', ')}], hive_partitioning = true, hive_types = {${hive}}, union_by_name = true)`;
+    await connection.run(`create temp view ${name} as ${select}`);
+  }
+
+  async function prepareViews(connection: DuckDBConnection, { events, hours, changes }: Query['reads']): Promise<void> {
+    if (events) await view(connection, 'events', ROW_COLUMNS, await filesOf(events.map(partitionPath)), PARTITION_COLUMNS);
+    if (hours) await view(connection, 'hours', HOUR_COLUMNS, await filesOf(hours.map((run) => `hours/run=${run}`)), { run: 'string' });
+    if (changes) await view(connection, 'changes', CHANGE_COLUMNS, await filesOf(changes.map((run) => `changes/run=${run}`)), { run: 'string' });
+  }
+
+  async function filesOf(prefixes: readonly string[]): Promise<string[]> {
+    return (await Promise.all(prefixes.map((prefix) => filesIn(join(folder, prefix), '.parquet')))).flat();
+  }
+
+  return {
+    async unload({ statement, reads, parameters }, prefix) {
+      const sql = render(await readFile(join(SQL_FOLDER, `${statement}.sql`), 'utf8'), parameters);
+      const written = aside();
+      await mkdir(written, { recursive: true });
+      await connected(async (connection) => {
+        await prepareViews(connection, reads);
+        await connection.run(`copy (${sql}) to ${text(join(written, 'part-0.parquet'))} (format parquet, compression zstd)`);
+      });
+      const target = join(folder, prefix);
+      await removeAll(target);
+      await moveIntoPlace(written, target);
+      return [`${prefix}/part-0.parquet`];
+    },
+
+    async *rows(part) {
+      const connection = await instance.connect();
+      try {
+        const result = await connection.stream(`select * from read_parquet(${text(join(folder, part))}, hive_partitioning = false)`);
+        for await (const rows of result.yieldRowObjectJs()) yield* rows as ResultRow[];
+      } finally {
+        connection.closeSync();
+      }
+    },
+
+    async remove(prefix) {
+      await removeAll(join(folder, prefix));
+    },
+
+    async addEvents(jsonLines, name) {
+      const written = aside();
+      await connected((connection) => connection.run(
+        `copy (select * from read_json(${text(jsonLines)}, columns = {${JSON_COLUMNS}}, format = 'newline_delimited'))
+         to ${text(written)} (format parquet, compression zstd, partition_by (dt, hr))`,
+      ));
+      for (const file of await readdir(written, { recursive: true, withFileTypes: true })) {
+        if (!file.isFile()) continue;
+        const partition = relative(written, file.parentPath);
+        await moveIntoPlace(join(file.parentPath, file.name), join(folder, 'events', partition, `${name}-${file.name}`));
+      }
+      await removeAll(written);
+      await removeAll(jsonLines);
+    },
+
+    close: () => instance.closeSync(),
+  };
+}
+
+function partitionPath({ dt, hr }: Partition): string {
+  return `events/dt=${dt}/hr=${hr}`;
+}
+
+/** A text literal of SQL. */
+function text(value: string): string {
+  return `'${value.replaceAll("'", "''")}'`;
+}

@@ -1,0 +1,37 @@
+// The Store on one machine: a database of an LMDB environment, by [pk, sk].
+import type { Database, RootDatabase } from 'lmdb';
+import type { Store, StoreItem } from '../core/ports.ts';
+import { durably } from './lmdb.ts';
+
+type Value = Omit<StoreItem, 'pk' | 'sk'>;
+
+function itemOf(pk: string, sk: string, value: Value): StoreItem {
+  return { ...value, pk, sk };
+}
+
+export function lmdbStore(environment: RootDatabase, name: string): Store {
+  const database: Database<Value, [string, string]> = environment.openDB({ name, encoding: 'msgpack' });
+  return {
+    async get(pk, sk) {
+      const value = database.get([pk, sk]);
+      return value && itemOf(pk, sk, value);
+    },
+    async range(pk, from, to, limit) {
+      const entries = database.getRange({ start: [pk, from], end: [pk, to], inclusiveEnd: true, ...(limit !== undefined && { limit }) });
+      return [...entries.map(({ key, value }) => itemOf(pk, key[1], value))];
+    },
+    async put(items) {
+      if (items.length === 0) return;
+      await durably(environment, Promise.all(items.map(({ pk, sk, ...value }) => database.put([pk, sk], value))));
+    },
+    async create({ pk, sk, ...value }) {
+      let created = false;
+      await durably(environment, database.ifNoExists([pk, sk], () => { void database.put([pk, sk], value); }).then((done) => { created = done; }));
+      return created;
+    },
+    async remove(keys) {
+      if (keys.length === 0) return;
+      await durably(environment, Promise.all(keys.map(({ pk, sk }) => database.remove([pk, sk]))));
+    },
+  };
+}
