@@ -6,7 +6,7 @@ import { Problem } from './problem.ts';
 import { refuseHost, type Site } from './sites.ts';
 
 /** A transparent GIF of 1 × 1 pixel, 43 bytes. */
-export const PIXEL = Buffer.from('R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7', 'base64');
+export const PIXEL = Buffer.from('R0lGODlhAQABAIAAAP///wAAACH5BAEAAAAALAAAAAABAAEAAAICRAEAOw==', 'base64');
 
 /** What an envelope keeps of a request, beside what was sent. Empty texts count as absent. */
 export interface RequestFacts {

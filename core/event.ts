@@ -78,7 +78,6 @@ function field<T>(reason: Rejection, accepts: string, read: Field<T>['read']): F
   return { reason, accepts, read };
 }
 
-// eslint-disable-next-line no-control-regex -- these are exactly the characters that must go
 const CONTROL = /[\u0000-\u001f\u007f]+/g;
 
 /**

@@ -77,7 +77,7 @@ export async function listKeys(registry: Store, site?: string): Promise<Key[]> {
 export async function removeKey(registry: Store, site: string, id: string): Promise<boolean> {
   const item = KEY_ID.test(id) ? await registry.get(listing(site), `key#${id}`) : undefined;
   if (!item) return false;
-  await registry.remove([{ pk: `key#${String(item.sha256)}`, sk: 'key' }, { pk: item.pk, sk: item.sk }]);
+  await registry.remove([{ pk: `key#${item.sha256 as string}`, sk: 'key' }, { pk: item.pk, sk: item.sk }]);
   return true;
 }
 

@@ -177,7 +177,7 @@ async function supersede(runs: readonly Run[], { registry, clock }: RollupPorts)
 export async function removeSuperseded({ lake, registry, clock }: Pick<RollupPorts, 'lake' | 'registry' | 'clock'>, keptMs: number): Promise<void> {
   const until = new Date(clock() - keptMs).toISOString();
   for (const item of await registry.range('superseded', '', until)) {
-    const run = String(item.run);
+    const run = item.run as Run;
     await removeRun(run, lake);
     await registry.remove([item]);
   }

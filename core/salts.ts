@@ -22,7 +22,7 @@ export function storedSalts(registry: Store, clock: Clock, keptMs: number): Salt
       const made = randomBytes(16).toString('base64url');
       // Only one maker's put succeeds; everybody else takes what stands there.
       const created = await registry.create({ pk: 'salts', sk: day, salt: made, expires: Math.ceil(expires / 1000) });
-      value = created ? made : String((await registry.get('salts', day))!.salt);
+      value = created ? made : (await registry.get('salts', day))!.salt as string;
       known.set(day, value);
     }
     return value;

@@ -64,7 +64,7 @@ export function checkSite(id: string, body: unknown, existing: Site | undefined,
   const { name, timezone, currency, hosts = [], origins = [] } = body as Record<string, unknown>;
   const errors: FieldError[] = [];
   const need = (fine: boolean, parameter: string, value: unknown, accepts: string) => {
-    if (!fine) errors.push({ parameter, value: quote(value), accepts });
+    if (!fine) errors.push({ parameter, value: quote(value ?? null), accepts });
   };
   for (const key of Object.keys(body)) need(FIELDS.includes(key), key, (body as Record<string, unknown>)[key], `nothing: the fields are ${FIELDS.join(', ')}`);
   need(typeof name === 'string' && name.trim().length > 0 && name.length <= 100, 'name', name, 'text of 1 to 100 characters');
@@ -100,7 +100,7 @@ export async function writeSite(registry: Store, site: Site): Promise<void> {
 /** Ids and names of the sites after `after`, in order of id. ('!' sorts before every character of an id, '~' after.) */
 export async function listSites(registry: Store, after: string, limit: number): Promise<{ id: string; name: string }[]> {
   const items = await registry.range('sites', `${after}!`, '~', limit);
-  return items.map((item) => ({ id: item.sk, name: String(item.name) }));
+  return items.map((item) => ({ id: item.sk, name: item.name as string }));
 }
 
 function siteOf(item: StoreItem): Site {

@@ -35,7 +35,7 @@ export function adminHandler({ registry, clock, onError }: AdminPorts): Handler 
       const existing = await readSite(registry, id);
       const site = checkSite(id, jsonOf(request), existing, now());
       await writeSite(registry, site);
-      return { status: existing ? 200 : 201, body: site };
+      return { body: site };
     },
     'GET /v1/sites/{site}/keys': async (request) => {
       const { id } = await siteOf(request, registry);

@@ -40,7 +40,7 @@ export function httpHandler<H extends HandlerName>(
         headers: { 'cache-control': 'no-store', ...(body !== undefined && { 'content-type': 'application/json' }), ...headers },
         ...(body !== undefined && { body: JSON.stringify(body) }),
       };
-    }) as unknown as Handler;
+    });
 }
 
 /** Turns whatever was thrown into a response: a Problem into its own, anything else into a 500 that tells nothing. */

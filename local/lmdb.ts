@@ -4,14 +4,26 @@ import { open, type RootDatabase } from 'lmdb';
 /**
  * Opens (or creates) an LMDB environment in a folder.
  * Commits overlap with syncing to disk, which is what makes thousands of durable requests a second possible;
- * `durably` waits for the sync.
+ * `durably` waits for the sync. Writes are committed in the order in which they were called.
  */
 export function openEnvironment(folder: string): RootDatabase {
-  return open({ path: folder, noSubdir: false, maxDbs: 8 });
+  return open({
+    path: folder,
+    noSubdir: false,
+    maxDbs: 8,
+    // With it, a commit that fails (a full disk) also rejects a promise that nobody can reach, which ends the process.
+    eventTurnBatching: false,
+  });
 }
 
-/** Resolves when the write has been committed and is on disk; rejects when it was not. */
-export async function durably(environment: RootDatabase, write: Promise<unknown>): Promise<void> {
-  await write;
+/** Resolves when the writes have been committed and are on disk; rejects with what the disk said when they were not. */
+export async function durably(environment: RootDatabase, writes: readonly Promise<unknown>[]): Promise<void> {
+  const outcomes = await Promise.allSettled(writes);
+  for (const outcome of outcomes) {
+    if (outcome.status === 'fulfilled') continue;
+    const error = outcome.reason as Error & { commitError?: Promise<never> };
+    await error.commitError;
+    throw error;
+  }
   await environment.flushed;
 }

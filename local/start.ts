@@ -1,5 +1,5 @@
 // `npm start`: the whole pipeline in one process. collect → deliver → rollup → serve, on LMDB and DuckDB.
-import { access, mkdir, readFile, readdir } from 'node:fs/promises';
+import { mkdir, readFile, readdir } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -75,7 +75,7 @@ export async function start(options: StartOptions): Promise<Running> {
   const lake = await openData(dataFolder, temporary);
   const environments = [openEnvironment(join(dataFolder, 'stream')), openEnvironment(join(dataFolder, 'store'))] as const;
   const [streamEnvironment, storeEnvironment] = environments;
-  const log = lmdbLog(streamEnvironment);
+  const log = lmdbLog(streamEnvironment, report);
   const registry = lmdbStore(storeEnvironment, 'registry');
   const metrics = lmdbStore(storeEnvironment, 'metrics');
   const tasks = lmdbTasks(storeEnvironment, clock);
@@ -167,7 +167,6 @@ function receivedAt(record: string): number {
 async function openData(dataFolder: string, temporary: string): Promise<LocalLake> {
   try {
     await mkdir(dataFolder, { recursive: true });
-    await access(dataFolder);
     return await duckdbLake(join(dataFolder, 'lake'), {
       enginePath: join(dataFolder, 'engine.duckdb'), temporary, memory: '2GB', threads: availableParallelism(),
     });
@@ -230,6 +229,8 @@ async function main(): Promise<void> {
     rollupEveryMs: numberFrom('FOOTFALL_ROLLUP_SECONDS', ROLLUP_EVERY_MS / 1000, 900) * 1000,
     report,
   });
+  // LMDB prints a stack for each commit the disk refuses; what it means is reported by who asked for the commit.
+  console.error = () => undefined;
   report(`Footfall is ready on ${running.url}`);
   let stopping = false;
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {

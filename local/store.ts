@@ -21,17 +21,15 @@ export function lmdbStore(environment: RootDatabase, name: string): Store {
       return [...entries.map(({ key, value }) => itemOf(pk, key[1], value))];
     },
     async put(items) {
-      if (items.length === 0) return;
-      await durably(environment, Promise.all(items.map(({ pk, sk, ...value }) => database.put([pk, sk], value))));
+      await durably(environment, items.map(({ pk, sk, ...value }) => database.put([pk, sk], value)));
     },
     async create({ pk, sk, ...value }) {
-      let created = false;
-      await durably(environment, database.ifNoExists([pk, sk], () => { void database.put([pk, sk], value); }).then((done) => { created = done; }));
+      const created = database.ifNoExists([pk, sk], () => { void database.put([pk, sk], value); });
+      await durably(environment, [created]);
       return created;
     },
     async remove(keys) {
-      if (keys.length === 0) return;
-      await durably(environment, Promise.all(keys.map(({ pk, sk }) => database.remove([pk, sk]))));
+      await durably(environment, keys.map(({ pk, sk }) => database.remove([pk, sk])));
     },
   };
 }

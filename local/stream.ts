@@ -17,12 +17,14 @@ export interface Log extends Stream {
 
 const CHECKPOINT = 'checkpoint';
 
-export function lmdbLog(environment: RootDatabase): Log {
+/** @param report is told when the log stops taking records, and when it takes them again */
+export function lmdbLog(environment: RootDatabase, report: (line: string) => void): Log {
   const records: Database<string, number> = environment.openDB({ name: 'records', encoding: 'string' });
   const positions: Database<number, string> = environment.openDB({ name: 'positions', encoding: 'msgpack' });
   const delivered = () => positions.get(CHECKPOINT) ?? 0;
   const [last] = records.getKeys({ reverse: true, limit: 1 });
   let next = Math.max(last ?? 0, delivered()) + 1;
+  let failing = false;
 
   const after = function* (limit: number): Iterable<LogRecord> {
     for (const { key, value } of records.getRange({ start: delivered() + 1, limit })) yield { position: key, data: value };
@@ -33,8 +35,12 @@ export function lmdbLog(environment: RootDatabase): Log {
     async put(data) {
       if (data.length === 0) return;
       try {
-        await durably(environment, Promise.all(data.map((record) => records.put(next++, record))));
+        await durably(environment, data.map((record) => records.put(next++, record)));
+        if (failing) report('The log takes records again.');
+        failing = false;
       } catch (error) {
+        if (!failing) report(`The log takes no records (${(error as Error).message}); until it does, senders are told 503, to send them again.`);
+        failing = true;
         throw new StreamUnavailable(`the log takes no records: ${(error as Error).message}`, { cause: error });
       }
     },
@@ -49,11 +55,9 @@ export function lmdbLog(environment: RootDatabase): Log {
       return read;
     },
     async checkpoint(position) {
-      const keys = [...records.getKeys({ end: position + 1 })];
-      await durably(environment, environment.transaction(() => {
-        void positions.put(CHECKPOINT, position);
-        for (const key of keys) void records.remove(key);
-      }));
+      // The checkpoint alone decides what is read; the records before it are only in the way.
+      await durably(environment, [positions.put(CHECKPOINT, position)]);
+      await durably(environment, [...records.getKeys({ end: position + 1 })].map((key) => records.remove(key)));
     },
     oldest,
   };

@@ -42,63 +42,71 @@ function keyOf(task: Task): string {
 }
 
 export function lmdbTasks(environment: RootDatabase, clock: Clock): TaskQueue {
-  const announcements: Database<number, string> = environment.openDB({ name: 'announced', encoding: 'msgpack' });
-  const queue: Database<Omit<Waiting, 'key'>, string> = environment.openDB({ name: 'tasks', encoding: 'msgpack' });
-  const read = new Map<Hour, number>();
+  const storedAnnouncements: Database<number, Hour> = environment.openDB({ name: 'announced', encoding: 'msgpack' });
+  const storedTasks: Database<Waiting, string> = environment.openDB({ name: 'tasks', encoding: 'msgpack' });
+  // Memory is what decides, LMDB what survives: it gets the same changes in the same order.
+  const announcements = new Map(storedAnnouncements.getRange().map(({ key, value }) => [key, value]));
+  const queue = new Map(storedTasks.getRange().map(({ key, value }) => [key, value]));
+  /** The announcement of each hour as `announced` last told it. */
+  const told = new Map<Hour, number>();
   let counter = clock();
 
-  const all = () => [...queue.getRange().map(({ key, value }) => ({ ...value, key }))];
+  const keep = (waiting: Waiting) => {
+    queue.set(waiting.key, waiting);
+    return storedTasks.put(waiting.key, waiting);
+  };
 
   return {
     async announce(hours) {
-      if (hours.length === 0) return;
-      await durably(environment, Promise.all(hours.map((hour) => announcements.put(hour, ++counter))));
+      await durably(environment, hours.map((hour) => {
+        announcements.set(hour, ++counter);
+        return storedAnnouncements.put(hour, counter);
+      }));
     },
     announced() {
-      for (const { key, value } of announcements.getRange()) read.set(key, value);
-      return [...read.keys()];
+      told.clear();
+      for (const [hour, announcement] of announcements) told.set(hour, announcement);
+      return [...told.keys()];
     },
     async taken(hours) {
-      await durably(environment, environment.transaction(() => {
-        for (const hour of hours) {
-          if (announcements.get(hour) === read.get(hour)) void announcements.remove(hour);
-          read.delete(hour);
-        }
+      const unchanged = hours.filter((hour) => announcements.get(hour) === told.get(hour));
+      await durably(environment, unchanged.map((hour) => {
+        announcements.delete(hour);
+        return storedAnnouncements.remove(hour);
       }));
     },
     async send(tasks) {
-      if (tasks.length === 0) return;
-      await durably(environment, environment.transaction(() => {
-        for (const task of tasks) {
-          const waiting = queue.get(keyOf(task));
-          const merged: Task = task.kind === 'day' && waiting?.task.kind === 'day'
-            ? { ...task, runs: [...new Set([...waiting.task.runs, ...task.runs])] }
-            : task;
-          void queue.put(keyOf(task), { task: merged, attempts: 0, notBefore: 0, sent: ++counter });
-        }
+      await durably(environment, tasks.map((task) => {
+        const key = keyOf(task);
+        const waiting = queue.get(key)?.task;
+        const merged: Task = task.kind === 'day' && waiting?.kind === 'day'
+          ? { ...task, runs: [...new Set([...waiting.runs, ...task.runs])] }
+          : task;
+        return keep({ key, task: merged, attempts: 0, notBefore: 0, sent: ++counter });
       }));
     },
     next() {
-      const ready = all().filter(({ parked, notBefore }) => !parked && notBefore <= clock());
+      const ready = [...queue.values()].filter(({ parked, notBefore }) => !parked && notBefore <= clock());
       return ready.find(({ task }) => task.kind === 'hour') ?? ready[0];
     },
     async done({ key, sent }) {
-      await durably(environment, environment.transaction(() => {
-        if (queue.get(key)?.sent === sent) void queue.remove(key);
-      }));
+      if (queue.get(key)?.sent !== sent) return;
+      queue.delete(key);
+      await durably(environment, [storedTasks.remove(key)]);
     },
     async failed({ key, sent, attempts }, error) {
-      await durably(environment, environment.transaction(() => {
-        const now = queue.get(key);
-        // Sent again while it ran: the new task starts its own attempts.
-        if (now?.sent !== sent) return;
-        const tried = attempts + 1;
-        const message = error instanceof Error ? error.message : String(error);
-        void queue.put(key, {
-          ...now, attempts: tried, error: message, parked: tried >= MAX_ATTEMPTS, notBefore: clock() + FIRST_BACK_OFF_MS * 2 ** (tried - 1),
-        });
-      }));
+      const waiting = queue.get(key);
+      // Sent again while it ran: the new task has attempts of its own.
+      if (waiting?.sent !== sent) return;
+      const tried = attempts + 1;
+      await durably(environment, [keep({
+        ...waiting,
+        attempts: tried,
+        error: error instanceof Error ? error.message : String(error),
+        parked: tried >= MAX_ATTEMPTS,
+        notBefore: clock() + FIRST_BACK_OFF_MS * 2 ** (tried - 1),
+      })]);
     },
-    all,
+    all: () => [...queue.values()],
   };
 }

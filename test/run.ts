@@ -13,7 +13,6 @@ const files = readdirSync(import.meta.dirname, { recursive: true, encoding: 'utf
   .sort();
 
 if (files.length === 0) throw new Error(`no test file's path contains ${wanted.join(' or ')}`);
-run({ files, concurrency: 2, timeout: 300_000 })
-  .on('test:fail', () => { process.exitCode = 1; })
-  .compose(new spec())
-  .pipe(process.stdout);
+const events = run({ files, concurrency: 2, timeout: 300_000 });
+events.on('test:fail', () => { process.exitCode = 1; });
+events.pipe(new spec()).pipe(process.stdout);

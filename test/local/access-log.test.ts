@@ -129,6 +129,7 @@ const FATES: [request: string, status: string, fate: string][] = [
   ['GET / HTTP/1.1', '200', 'https://shop.example/'],
   ['GET /about HTTP/1.1', '304', 'https://shop.example/about'],
   ['GET /about/ HTTP/1.0', '200', 'https://shop.example/about/'],
+  ['GET /wrap-1.0/ HTTP/1.0', '200', 'https://shop.example/wrap-1.0/'],
   ['GET /a.html HTTP/1.1', '200', 'https://shop.example/a.html'],
   ['GET /a.HTM HTTP/1.1', '200', 'https://shop.example/a.HTM'],
   ['GET /a.php?file=b.png HTTP/1.1', '200', 'https://shop.example/a.php?file=b.png'],

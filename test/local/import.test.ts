@@ -74,8 +74,8 @@ test('Every page view of a real log is sent once, as an event the server door ac
   const wanted = lines.filter((one) => {
     const [, request = '', numbers = ''] = one.split('"');
     const [method, target = ''] = request.split(' ');
-    // The extension is that of the last segment, of a folder too: `/wrap.backup/` has one.
-    const [file = ''] = target.replace(/[?#].*/, '').replace(/\/+$/, '').split('/').slice(-1);
+    // The extension is that of the file; a folder, `/wrap-1.0/`, has none.
+    const [file = ''] = target.replace(/[?#].*/, '').split('/').slice(-1);
     const extension = /[^.](\.[^.]*)$/.exec(file)?.[1] ?? '';
     return method === 'GET' && ['200', '304'].includes(numbers.trim().split(' ')[0] ?? '') && ['', '.html', '.htm', '.php'].includes(extension);
   });

@@ -1,0 +1,65 @@
+import assert from 'node:assert/strict';
+import { readFileSync, readdirSync } from 'node:fs';
+import { dirname, join, relative, resolve, sep } from 'node:path';
+import { test } from 'node:test';
+
+const ROOT = join(import.meta.dirname, '..');
+const FOLDERS = ['core', 'lambdas', 'local', 'lib', 'bin', 'bench', 'tracker', 'dashboard'];
+
+interface Import { from: string; what: string }
+
+/** Every import of the project's code: relative ones as paths from the root, others as they stand. */
+function importsOf(folder: string): Import[] {
+  let files: string[];
+  try {
+    files = readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' });
+  } catch {
+    return []; // A folder of a later stage that is not there yet.
+  }
+  return files.filter((file) => /\.(ts|tsx)$/.test(file) && !file.includes('node_modules')).flatMap((file) => {
+    const path = join(ROOT, folder, file);
+    const found = readFileSync(path, 'utf8').matchAll(/^\s*(?:import|export)\b[^'"]*?from\s*['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]\s*\)|^\s*import\s+['"]([^'"]+)['"]/gm);
+    return [...found].map((match) => {
+      const what = (match[1] ?? match[2] ?? match[3])!;
+      const from = relative(ROOT, path).split(sep).join('/');
+      return { from, what: what.startsWith('.') ? relative(ROOT, resolve(dirname(path), what)).split(sep).join('/') : what };
+    });
+  });
+}
+
+const ALL = FOLDERS.flatMap(importsOf);
+const says = ({ from, what }: Import) => `${from} imports ${what}`;
+const isProject = (what: string) => FOLDERS.some((folder) => what.startsWith(`${folder}/`));
+
+/** Rules: which imports are looked at, and which of them are allowed. */
+const RULES: [rule: string, concerns: (i: Import) => boolean, allowed: (i: Import) => boolean][] = [
+  ['core/ imports nothing of the project outside core/', ({ from, what }) => from.startsWith('core/') && isProject(what), ({ what }) => what.startsWith('core/')],
+  ['core/ imports no SDK, server or engine', ({ from }) => from.startsWith('core/'), ({ what }) => !/^(@aws-sdk|@aws-lambda|@middy|aws-lambda|aws-cdk|@duckdb|lmdb|(node:)?(http|https|http2|net|fs|dgram|tls|cluster|worker_threads|child_process)(\/|$))/.test(what) || what === 'node:net'],
+  ['core/ takes from node:net only isIP', ({ from, what }) => from.startsWith('core/') && what === 'node:net', ({ from }) => /import \{ isIP \} from 'node:net'/.test(readFileSync(join(ROOT, from), 'utf8'))],
+  ['@aws-sdk is imported only under lambdas/aws/', ({ what }) => what.startsWith('@aws-sdk/'), ({ from }) => from.startsWith('lambdas/aws/')],
+  ['DuckDB and LMDB are imported only under local/ and bench/', ({ what }) => /^(@duckdb\/|lmdb$)/.test(what), ({ from }) => /^(local|bench)\//.test(from)],
+  ['local/ never imports lambdas/aws/', ({ from }) => from.startsWith('local/'), ({ what }) => !what.startsWith('lambdas/aws/')],
+  ['lambdas/ never imports local/', ({ from }) => from.startsWith('lambdas/'), ({ what }) => !what.startsWith('local/')],
+  ['lib/ takes only from core/ what both must agree on', ({ from, what }) => from.startsWith('lib/') && isProject(what), ({ what }) => /^(lib|core)\//.test(what)],
+  ['the program never imports bench/ or test/', ({ from }) => !from.startsWith('bench/'), ({ what }) => !/^(bench|test)\//.test(what)],
+];
+
+for (const [rule, concerns, allowed] of RULES) {
+  test(rule, () => {
+    assert.deepEqual(ALL.filter((one) => concerns(one) && !allowed(one)).map(says), []);
+  });
+}
+
+test('The rules see the imports there are', () => {
+  assert.ok(ALL.some(({ from, what }) => from === 'core/deliver.ts' && what === 'core/deliver/check.ts'));
+  assert.ok(ALL.some(({ from, what }) => from === 'local/lake.ts' && what === '@duckdb/node-api'));
+});
+
+test('Every platform has its binaries in the lock file, and no address of a registry stands in it', () => {
+  const text = readFileSync(join(ROOT, 'package-lock.json'), 'utf8');
+  const { packages } = JSON.parse(text) as { packages: Record<string, { optionalDependencies?: Record<string, string>; resolved?: string }> };
+  const missing = Object.entries(packages).flatMap(([path, { optionalDependencies = {} }]) =>
+    Object.keys(optionalDependencies).filter((name) => !packages[`node_modules/${name}`] && !packages[`${path}/node_modules/${name}`]));
+  assert.deepEqual(missing, []);
+  assert.doesNotMatch(text, /"resolved"/);
+});

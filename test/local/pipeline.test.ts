@@ -1,0 +1,121 @@
+// The stages together on real engines, where they have to stand what goes wrong between them.
+import assert from 'node:assert/strict';
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { gunzipSync } from 'node:zlib';
+import { openPipeline } from '../pipeline.ts';
+
+const view = (path: string, visitor: string, more: object = {}) => ({ name: 'page_view', url: `https://shop.example${path}`, visitor, ...more });
+const DAY = { from: '2026-03-10', to: '2026-03-10' };
+
+function filesUnder(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, withFileTypes: true }).filter((file) => file.isFile()).map((file) => join(file.parentPath, file.name)).sort();
+}
+
+test('Rows lie in the partition of their hour, the raw record beside them, and what is no envelope whole under failed', async (t) => {
+  const pipeline = await openPipeline(t, '2026-03-10T12:30:00Z');
+  await pipeline.site('shop');
+  await pipeline.send('shop', [view('/a', 'ann')]);
+  await pipeline.sendBatch('shop', [view('/b', 'ann', { time: '2026-03-09T23:59:59Z' })]);
+  await pipeline.log.put(['no envelope "at all"']);
+  await pipeline.deliver();
+  const files = filesUnder(pipeline.lakeFolder).map((file) => file.slice(pipeline.lakeFolder.length + 1).replaceAll('\\', '/'));
+  assert.deepEqual(files.map((file) => file.replace(/[^/]*$/, '')), [
+    'events/dt=2026-03-09/hr=23/', 'events/dt=2026-03-10/hr=12/', 'failed/dt=2026-03-10/hr=12/', 'raw/dt=2026-03-10/hr=12/',
+  ]);
+  const read = (part: string) => readFileSync(join(pipeline.lakeFolder, files.find((file) => file.startsWith(part))!));
+  const raw = gunzipSync(read('raw')).toString().trimEnd().split('\n');
+  assert.equal(raw.length, 3);
+  assert.equal(raw[2], 'no envelope "at all"');
+  const failed = JSON.parse(read('failed').toString()) as { record: string; error: string };
+  assert.equal(failed.record, 'no envelope "at all"');
+  assert.match(failed.error, /not JSON/);
+});
+
+test('A crash between the file and the checkpoint delivers twice and counts once', async (t) => {
+  const pipeline = await openPipeline(t, '2026-03-10T12:30:00Z');
+  await pipeline.site('shop');
+  await pipeline.send('shop', [view('/a', 'ann'), { ...view('/a', 'ann'), name: 'purchase', value: 5, items: [{ id: 'x', price: 5 }] }]);
+  const down = { announce: () => Promise.reject(new Error('crash')), send: () => Promise.resolve() };
+  await assert.rejects(pipeline.deliver(down), /crash/);
+  await pipeline.deliver();
+  assert.equal(filesUnder(join(pipeline.lakeFolder, 'events')).length, 2);
+  await pipeline.rollup();
+  assert.deepEqual(await pipeline.stats('shop', { ...DAY, metrics: 'events,pageviews,visitors,visits,purchases,revenue' }), { events: 2, pageviews: 1, visitors: 1, visits: 1, purchases: 1, revenue: 5 });
+  assert.deepEqual(await pipeline.breakdown('shop', { ...DAY, dimension: 'product', metrics: 'items,revenue' }), { x: { items: 1, revenue: 5 } });
+});
+
+test('A damaged Parquet file holds up its own hour only, is named, and is right again when mended', async (t) => {
+  const pipeline = await openPipeline(t, '2026-03-10T12:30:00Z');
+  await pipeline.site('shop');
+  await pipeline.sendBatch('shop', [view('/a', 'ann', { time: '2026-03-10T03:00:00Z' }), view('/b', 'bob', { time: '2026-03-10T08:00:00Z' })]);
+  await pipeline.deliver();
+  const [damaged] = filesUnder(join(pipeline.lakeFolder, 'events/dt=2026-03-10/hr=03'));
+  const whole = readFileSync(damaged!);
+  writeFileSync(damaged!, whole.subarray(0, whole.length / 2));
+  await pipeline.rollup();
+  assert.deepEqual(await pipeline.stats('shop', { ...DAY, metrics: 'pageviews' }), { pageviews: 1 });
+  const told = pipeline.reports.filter((line) => line.includes('failed'));
+  assert.equal(told.length, 1);
+  assert.match(told[0]!, /^hour#2026-03-10T03 failed \(attempt 1\): .*hr=03/);
+
+  writeFileSync(damaged!, whole);
+  pipeline.at('2026-03-10T12:31:00Z');
+  await pipeline.rollup();
+  assert.deepEqual(await pipeline.stats('shop', { ...DAY, metrics: 'pageviews' }), { pageviews: 2 });
+});
+
+test('Only the sites that changed are written', async (t) => {
+  const pipeline = await openPipeline(t, '2026-03-10T12:30:00Z');
+  for (const id of ['a', 'b', 'c']) await pipeline.site(id);
+  for (const id of ['a', 'b', 'c']) await pipeline.send(id, [view('/', 'ann')]);
+  await pipeline.deliver();
+  await pipeline.rollup();
+  assert.equal(pipeline.written.length, 9);
+  pipeline.written.length = 0;
+  await pipeline.send('b', [view('/', 'bob')]);
+  await pipeline.deliver();
+  await pipeline.rollup();
+  assert.deepEqual(pipeline.written.map(({ pk, sk }) => `${pk} ${sk}`), ['b H#2026-03-10T12', 'b D#2026-03-10', 'b B#2026-03-10']);
+  pipeline.written.length = 0;
+  await pipeline.tasks.announce(['2026-03-10T12']);
+  await pipeline.rollup();
+  assert.deepEqual(pipeline.written, []);
+});
+
+test('A late event changes its own hour and the visits of the hour after it, by itself', async (t) => {
+  const pipeline = await openPipeline(t, '2026-03-10T12:30:00Z');
+  await pipeline.site('shop');
+  await pipeline.sendBatch('shop', [view('/later', 'ann', { id: '2', time: '2026-03-09T10:10:00Z' })]);
+  await pipeline.deliver();
+  await pipeline.rollup();
+  const ask = () => pipeline.stats('shop', { from: '2026-03-09', to: '2026-03-09', metrics: 'visits,pageviews,engaged_visits,visit_seconds' });
+  assert.deepEqual(await ask(), { visits: 1, pageviews: 1, engaged_visits: 0, visit_seconds: 0 });
+  await pipeline.sendBatch('shop', [view('/first', 'ann', { id: '1', time: '2026-03-09T09:50:00Z' })]);
+  await pipeline.deliver();
+  await pipeline.rollup();
+  assert.deepEqual(await ask(), { visits: 1, pageviews: 2, engaged_visits: 1, visit_seconds: 1200 });
+  const hours = await pipeline.timeseries('shop', { from: '2026-03-09', to: '2026-03-09', interval: 'hour', metrics: 'visits,pageviews' });
+  assert.deepEqual([hours['2026-03-09T09:00:00+00:00'], hours['2026-03-09T10:00:00+00:00']], [{ visits: 1, pageviews: 1 }, { visits: 0, pageviews: 1 }]);
+  assert.deepEqual(await pipeline.breakdown('shop', { from: '2026-03-09', to: '2026-03-09', dimension: 'entry_page' }), { '/first': { visits: 1 } });
+  assert.deepEqual(await pipeline.breakdown('shop', { from: '2026-03-09', to: '2026-03-09', dimension: 'exit_page' }), { '/later': { exits: 1 } });
+});
+
+test('A visit is what its first event says it is, thirty minutes continue it, and a millisecond more begins another', async (t) => {
+  const pipeline = await openPipeline(t, '2026-03-10T12:30:00Z');
+  await pipeline.site('shop');
+  const google = { referrer: 'https://www.google.com/' };
+  await pipeline.sendBatch('shop', [
+    view('/', 'ann', { time: '2026-03-10T08:50:00.000Z', ...google }),
+    { ...view('/buy', 'ann', { time: '2026-03-10T09:20:00.000Z' }), name: 'purchase', value: 12.5, currency: 'EUR', transaction_id: 'a' },
+    view('/', 'bob', { time: '2026-03-10T08:50:00.000Z', ...google }),
+    { ...view('/buy', 'bob', { time: '2026-03-10T09:20:00.001Z' }), name: 'purchase', value: 7, currency: 'EUR', transaction_id: 'b' },
+  ]);
+  await pipeline.deliver();
+  await pipeline.rollup();
+  assert.deepEqual(await pipeline.breakdown('shop', { ...DAY, dimension: 'source', metrics: 'visits,engaged_visits,visit_seconds,purchases,revenue' }), {
+    google: { visits: 2, engaged_visits: 1, visit_seconds: 1800, purchases: 1, revenue: 12.5 },
+    '(direct)': { visits: 1, engaged_visits: 0, visit_seconds: 0, purchases: 1, revenue: 7 },
+  });
+});
