@@ -1,6 +1,6 @@
 // The transform: envelopes in, rows out. before: the stream (core/collect.ts); next: the lake, and core/rollup.ts
-import { LIMITS, QUARTER_MS, Refused, checkEvent, type Row } from './event.ts';
-import { hourOf, partitionOf, type Partition } from './hour.ts';
+import { LIMITS, Refused, checkEvent, type Row } from './event.ts';
+import { QUARTER_MS, hourOf, partitionOf, type Partition } from './hour.ts';
 import type { Clock } from './ports.ts';
 import { UNKNOWN_SITE, type Site, type Sites } from './sites.ts';
 import type { Salts } from './salts.ts';

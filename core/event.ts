@@ -2,10 +2,8 @@
 // stream), Row (one line of Parquet). Types, checks, Glue columns and DuckDB columns all follow from the two
 // tables below. before: the client; next: core/collect.ts
 
-/** Milliseconds of a quarter of an hour, the atom of time: every time zone on Earth is a multiple of it. */
-export const QUARTER_MS = 900_000;
-/** Milliseconds of an hour, the unit of storage and of work. */
-export const HOUR_MS = 3_600_000;
+import { isIP } from 'node:net';
+import { isDay } from './zone.ts';
 
 /** Limits of the two doors (DESIGN §3), in bytes of body and events a request. */
 export const LIMITS = {
@@ -78,7 +76,7 @@ function field<T>(reason: Rejection, accepts: string, read: Field<T>['read']): F
   return { reason, accepts, read };
 }
 
-const CONTROL = /[\u0000-\u001f\u007f]+/g;
+const CONTROL = /\p{Cc}+/gu;
 
 /**
  * Text as it may be stored: well-formed Unicode (a lone surrogate becomes U+FFFD) without control characters,
@@ -102,7 +100,9 @@ const HTTP_URL = /^https?:\/\/[^/?#]/i;
 /** The text of an absolute http(s) URL of at most 2,048 characters, or undefined. */
 function httpUrl(value: unknown): string | undefined {
   if (typeof value !== 'string' || value.length > 2048 || !HTTP_URL.test(value)) return undefined;
-  return URL.canParse(value) ? cleanText(value) : undefined;
+  // What is stored is what has to parse: an address is parsed with its tabs left out, its text has them replaced.
+  const clean = cleanText(value);
+  return URL.canParse(clean) ? clean : undefined;
 }
 
 function within(min: number, max: number): (value: unknown) => number | undefined {
@@ -117,7 +117,7 @@ const ISO_TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2
 function time(value: unknown, { at }: Moment): number | undefined {
   let ms: number;
   if (typeof value === 'number') ms = Math.floor(value);
-  else if (typeof value === 'string' && ISO_TIME.test(value)) ms = Math.floor(Date.parse(value));
+  else if (typeof value === 'string' && ISO_TIME.test(value) && isDay(value.slice(0, 10))) ms = Math.floor(Date.parse(value));
   else return undefined;
   return ms >= EARLIEST && ms <= at + LATEST_AHEAD_MS ? ms : undefined;
 }
@@ -139,6 +139,7 @@ function isObject(value: unknown): value is Record<string, unknown> {
 function items(value: unknown): Item[] | undefined {
   if (!Array.isArray(value) || value.length > 50) return undefined;
   const read: Item[] = [];
+  let total = 0;
   for (const entry of value as unknown[]) {
     if (!isObject(entry)) return undefined;
     const id = text(64)(typeof entry.id === 'number' ? String(entry.id) : entry.id);
@@ -160,10 +161,10 @@ function items(value: unknown): Item[] | undefined {
       if (price === undefined) return undefined;
       item.price = price;
     }
-    if (Math.abs((item.price ?? 0) * (item.quantity ?? 1)) > MAX_VALUE) return undefined;
+    total += Math.abs((item.price ?? 0) * (item.quantity ?? 1));
     read.push(item);
   }
-  return read;
+  return total <= MAX_VALUE ? read : undefined;
 }
 
 function props(value: unknown): Props | undefined {
@@ -182,7 +183,6 @@ function props(value: unknown): Props | undefined {
   return Object.fromEntries(read);
 }
 
-const IP = /^[0-9a-fA-F:.]{2,45}$/;
 const server = <T>(of: Field<T>): Field<T> => ({ ...of, server: true });
 
 /** The fields of an Event and what each accepts. One vocabulary on every door (DESIGN §3). */
@@ -199,10 +199,10 @@ export const EVENT_FIELDS = {
   transaction_id: field('bad_transaction_id', 'text of at most 64 characters', (value) =>
     value === '' ? '' : text(64)(value)),
   items: field('bad_items', 'at most 50 of {id, name?, quantity?, price?}: id text of 1 to 64 characters, name of at most 256, ' +
-    'quantity a whole number from 1 to 1,000,000, price and price × quantity within ±1,000,000,000', items),
+    'quantity a whole number from 1 to 1,000,000, price within ±1,000,000,000, and no more than that in all', items),
   props: field('bad_props', 'at most 30 keys of 1 to 64 characters, each with text of at most 256 characters, a number or a boolean', props),
   time: server(field('bad_time', 'ISO 8601 with an offset or epoch ms, from 2010-01-01 to 10 minutes ahead', time)),
-  ip: server(field('bad_ip', 'an IPv4 or IPv6 address', matching(IP))),
+  ip: server(field('bad_ip', 'an IPv4 or IPv6 address', (value) => (typeof value === 'string' && isIP(value) !== 0 ? value : undefined))),
   user_agent: server(field('bad_user_agent', 'text of 1 to 2,048 characters', text(2048))),
   country: server(field('bad_country', 'an ISO 3166-1 alpha-2 code in capitals, such as DE', matching(/^[A-Z]{2}$/))),
 } as const satisfies Record<string, Field<unknown>>;
@@ -301,8 +301,3 @@ type RowColumns = typeof ROW_COLUMNS;
 
 /** One line of Parquet; an absent column is null. */
 export type Row = { -readonly [K in keyof RowColumns]?: Value<RowColumns[K]> | undefined };
-
-/** The hour a moment falls in, as its start in epoch ms. */
-export function hourStart(ms: number): number {
-  return ms - (ms % HOUR_MS);
-}

@@ -1,5 +1,10 @@
 // Names of hours and partitions. An hour is a UTC hour, the unit of storage and of work.
-import { HOUR_MS } from './event.ts';
+import { isDay } from './zone.ts';
+
+/** Milliseconds of a quarter of an hour, the atom of time: every time zone on Earth is a multiple of it. */
+export const QUARTER_MS = 900_000;
+/** Milliseconds of an hour, the unit of storage and of work. */
+export const HOUR_MS = 3_600_000;
 
 /** A UTC hour as text, `YYYY-MM-DDTHH`: it sorts by time and stands in keys, tasks and paths. */
 export type Hour = string;
@@ -14,10 +19,15 @@ export function hourOf(ms: number): Hour {
   return new Date(ms).toISOString().slice(0, 13);
 }
 
+/** The hour a moment falls in, as its start in epoch ms. */
+export function hourStart(ms: number): number {
+  return ms - (ms % HOUR_MS);
+}
+
 /** The start of an hour, epoch ms. Throws on text that is no hour. */
 export function startOf(hour: Hour): number {
   const ms = HOUR.test(hour) ? Date.parse(`${hour}:00:00Z`) : NaN;
-  if (Number.isNaN(ms)) throw new Error(`hour ${JSON.stringify(hour)}: accepts YYYY-MM-DDTHH`);
+  if (Number.isNaN(ms) || hourOf(ms) !== hour) throw new Error(`hour ${JSON.stringify(hour)}: accepts YYYY-MM-DDTHH`);
   return ms;
 }
 
@@ -36,7 +46,7 @@ export function partitionOf(hour: Hour): Partition {
  * last (UTC−12), so 50 whatever the zone.
  */
 export function hoursOfLocalDay(day: string): { from: Hour; to: Hour } {
+  if (!isDay(day)) throw new Error(`day ${JSON.stringify(day)}: accepts a date that exists, YYYY-MM-DD`);
   const midnight = Date.parse(`${day}T00:00:00Z`);
-  if (Number.isNaN(midnight)) throw new Error(`day ${JSON.stringify(day)}: accepts YYYY-MM-DD`);
   return { from: hourOf(midnight - 14 * HOUR_MS), to: hourOf(midnight + 35 * HOUR_MS) };
 }

@@ -17,7 +17,8 @@ export interface TimeseriesQuery extends StatsQuery { interval: Interval }
 export interface BreakdownQuery extends StatsQuery { dimension: DimensionName; order_by: MetricName; limit: number }
 
 /** Longest range of local days. */
-const MAX_DAYS = { stats: 732, hour: 31, day: 732, breakdown: 366 };
+const MAX_DAYS = { stats: 732, hour: 31, day: 732, month: 120 * 31, breakdown: 366 };
+/** Most months of one answer, the first and the last counted even where only a part of them is in the range. */
 const MAX_MONTHS = 120;
 const MAX_LIMIT = 100;
 
@@ -83,7 +84,11 @@ class Reader {
     const fallback = RANGES[DEFAULT_RANGE]!(today);
     if (from === undefined && to === undefined) {
       const name = range ?? DEFAULT_RANGE;
-      if (Object.hasOwn(RANGES, name)) return RANGES[name]!(today);
+      if (Object.hasOwn(RANGES, name)) {
+        const named = RANGES[name]!(today);
+        if (dayAfter(named.from, maxDays - 1) < named.to) this.refuse('range', range, `a range of at most ${maxDays} days`);
+        return named;
+      }
       this.refuse('range', range, `one of ${Object.keys(RANGES).join(', ')}, or from and to instead`);
       return fallback;
     }
@@ -111,6 +116,11 @@ class Reader {
   }
 }
 
+function monthsOf({ from, to }: Range): number {
+  const months = (day: LocalDay) => Number(day.slice(0, 4)) * 12 + Number(day.slice(5, 7));
+  return months(to) - months(from) + 1;
+}
+
 const RANGE_PARAMETERS = ['range', 'from', 'to', 'metrics'];
 
 export function statsQuery(parameters: Parameters, site: Site, now: number): StatsQuery {
@@ -128,9 +138,11 @@ export function statsQuery(parameters: Parameters, site: Site, now: number): Sta
 export function timeseriesQuery(parameters: Parameters, site: Site, now: number): TimeseriesQuery {
   const reader = new Reader(parameters, [...RANGE_PARAMETERS, 'interval']);
   const interval = reader.oneOf<Interval>('interval', INTERVALS, 'day') ?? 'day';
+  const range = reader.range(site, now, MAX_DAYS[interval]);
+  if (interval === 'month' && monthsOf(range) > MAX_MONTHS) reader.refuse('from', range.from, `at most ${MAX_MONTHS} months up to ${range.to}`);
   const query = {
     site: site.id,
-    ...reader.range(site, now, interval === 'month' ? MAX_MONTHS * 31 : MAX_DAYS[interval]),
+    ...range,
     interval,
     time_zone: site.timezone,
     metrics: reader.metrics(SITE_METRICS, DEFAULT_METRICS.timeseries),

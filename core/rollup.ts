@@ -18,8 +18,6 @@ export interface RollupPorts {
   metrics: Store;
   tasks: Tasks;
   clock: Clock;
-  /** Progress for the operator: one sentence. */
-  report: (line: string) => void;
 }
 
 /** A rollup's name: it begins with its time, so that names sort by time. */
@@ -70,10 +68,12 @@ export async function tasksFor(hours: readonly Hour[], registry: Store): Promise
   return [...due].sort().map((hour) => ({ kind: 'hour', hour }));
 }
 
-/** Carries out a task. Rejects when it could not; the task may then be tried again, as often as it takes. */
-export async function runTask(task: Task, ports: RollupPorts): Promise<void> {
-  if (task.kind === 'hour') await rollUpHour(task.hour, ports);
-  else await rollUpDay(task.day, task.runs, ports);
+/**
+ * Carries out a task; resolves to the number of items written, which is 0 where nothing differs.
+ * Rejects when it could not; the task may then be tried again, as often as it takes.
+ */
+export function runTask(task: Task, ports: RollupPorts): Promise<number> {
+  return task.kind === 'hour' ? rollUpHour(task.hour, ports) : rollUpDay(task.day, task.runs, ports);
 }
 
 /** Items in flight to the store at once while loading. */
@@ -98,8 +98,8 @@ async function load(parts: readonly string[], itemsOf: (row: ResultRow) => Store
   return written;
 }
 
-async function rollUpHour(hour: Hour, ports: RollupPorts): Promise<void> {
-  const { lake, registry, clock, report } = ports;
+async function rollUpHour(hour: Hour, ports: RollupPorts): Promise<number> {
+  const { lake, registry, clock } = ports;
   const before = await readCommit(registry, hour);
   // A run that committed and died before it had queued its days left them here.
   await queueDays(hour, before, ports);
@@ -123,7 +123,7 @@ async function rollUpHour(hour: Hour, ports: RollupPorts): Promise<void> {
   if (days.size === 0) {
     // Nothing differs: what is committed stays, and what this run wrote is not needed.
     await removeRun(run, lake);
-    return;
+    return 0;
   }
   await writeCommit(registry, hour, { ...before, days: [], pending: [...before.pending, run] });
   const parts = await lake.unload({ statement: 'hour_items', reads: { hours: [run], changes: [run] }, parameters: { run } }, `items/run=${run}`);
@@ -134,7 +134,7 @@ async function rollUpHour(hour: Hour, ports: RollupPorts): Promise<void> {
   await writeCommit(registry, hour, commit);
   await supersede([...before.pending, ...committed], ports);
   await queueDays(hour, commit, ports);
-  report(`rolled up hour ${hour}: ${items} sites changed, days ${commit.days.join(', ')} (run ${run})`);
+  return items;
 }
 
 /** Queues the local days a commit changed, and then forgets them. */
@@ -145,8 +145,8 @@ async function queueDays(hour: Hour, { days, ...commit }: Commit, { registry, ta
   await writeCommit(registry, hour, { ...commit, days: [] });
 }
 
-async function rollUpDay(day: LocalDay, changedRuns: readonly Run[], ports: RollupPorts): Promise<void> {
-  const { lake, registry, clock, report } = ports;
+async function rollUpDay(day: LocalDay, changedRuns: readonly Run[], ports: RollupPorts): Promise<number> {
+  const { lake, registry, clock } = ports;
   const { from, to } = hoursOfLocalDay(day);
   const commits = (await registry.range('hours', from, to)).map(commitOf);
   const runs = commits.flatMap(({ run }) => (run === undefined ? [] : [run]));
@@ -161,7 +161,7 @@ async function rollUpDay(day: LocalDay, changedRuns: readonly Run[], ports: Roll
   );
   const items = await load(parts, (row) => dayItems(day, run, row), ports);
   await lake.remove(`items/run=${run}`);
-  report(`rolled up day ${day}: ${items / 2} sites changed (run ${run})`);
+  return items;
 }
 
 /** Notes runs that no commit names any more, for `removeSuperseded`. */

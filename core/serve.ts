@@ -1,6 +1,5 @@
 // The answers of the metrics API. before: the rollup's items (core/rollup.ts); next: the merchant
-import { HOUR_MS, QUARTER_MS } from './event.ts';
-import { hourOf } from './hour.ts';
+import { HOUR_MS, QUARTER_MS, hourOf } from './hour.ts';
 import { breakdownKey, breakdownsOf, dayKey, dayOf, hourKey, quartersOf, type Bucket } from './items.ts';
 import { METRICS, OTHER, addSums, type MetricName, type Sums } from './metrics.ts';
 import type { Store } from './ports.ts';

@@ -1,7 +1,7 @@
 // Local time of a site, from the runtime's own time zone data. Offsets change on quarters of an hour only
 // (all zones since 2010), so the answer is looked up once for a quarter and remembered.
 import QuickLRU from 'quick-lru';
-import { HOUR_MS, QUARTER_MS } from './event.ts';
+import { HOUR_MS, QUARTER_MS } from './hour.ts';
 
 /** A local date, `YYYY-MM-DD`. */
 export type LocalDay = string;

@@ -8,31 +8,36 @@ export interface RollupRoundPorts extends RollupPorts {
   tasks: TaskQueue;
   /** Everything received before this moment (epoch ms) is in the lake, and its hours have been announced. */
   deliveredThrough: () => number;
+  /** After so long the round begins no further task; they wait for the next round, behind what is newer by then. */
+  budgetMs: number;
+  /** News for the operator, a line each. */
+  report: (line: string) => void;
 }
 
-/**
- * Runs all tasks that are due. A task that fails is put back or parked, and holds up no other.
- * Resolves to the number of tasks carried out.
- */
-export async function rollupRound(ports: RollupRoundPorts): Promise<number> {
-  const { tasks, registry, deliveredThrough, report } = ports;
+/** A round with more tasks than the hour that runs and the one before it, and their days, is told of. */
+const EVERYDAY_TASKS = 5;
+
+/** Runs the tasks that are due, newest first. A task that fails is put back or parked, and holds up no other. */
+export async function rollupRound(ports: RollupRoundPorts): Promise<void> {
+  const { tasks, registry, clock, deliveredThrough, budgetMs, report } = ports;
+  const began = clock();
   const through = deliveredThrough();
   const announced = tasks.announced();
   await tasks.send(await tasksFor(announced, registry));
   await tasks.taken(announced);
-  let carriedOut = 0;
-  for (let waiting = tasks.next(); waiting; waiting = tasks.next()) {
+  const done = { hour: 0, day: 0, items: 0 };
+  for (let waiting = tasks.next(); waiting && clock() - began <= budgetMs; waiting = tasks.next()) {
     try {
-      await runTask(waiting.task, ports);
+      done.items += await runTask(waiting.task, ports);
       await tasks.done(waiting);
-      carriedOut++;
+      done[waiting.task.kind]++;
     } catch (error) {
       await tasks.failed(waiting, error);
       report(`${waiting.key} failed (attempt ${waiting.attempts + 1}): ${(error as Error).message}`);
     }
   }
-  // A task that waits for its next attempt keeps the numbers where they were.
+  // As long as a task waits, what it would count is missing.
   const waits = tasks.all().some(({ parked }) => !parked);
   if (!waits && through > ((await readCompleteThrough(registry)) ?? 0)) await writeCompleteThrough(registry, through);
-  return carriedOut;
+  if (done.hour + done.day > EVERYDAY_TASKS) report(`Rolled up ${done.hour} hours and ${done.day} days; ${done.items} items written.`);
 }

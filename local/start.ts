@@ -1,9 +1,9 @@
 // `npm start`: the whole pipeline in one process. collect → deliver → rollup → serve, on LMDB and DuckDB.
+import { realpathSync } from 'node:fs';
 import { mkdir, readFile, readdir } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { countryTable } from '../core/deliver/place.ts';
@@ -41,6 +41,8 @@ export interface StartOptions {
   /** Pauses between rounds of delivery and of rollups, ms. */
   deliverEveryMs?: number;
   rollupEveryMs?: number;
+  /** The largest share of the time that rollups take, above 0 and up to 1. */
+  rollupShare?: number;
   /** News for the operator, a line each. */
   report: (line: string) => void;
 }
@@ -57,8 +59,10 @@ const ROLLUP_EVERY_MS = 10_000;
 /** Longer than a request takes from its receive time to the log. */
 const IN_FLIGHT_MS = 1_000;
 const HOUSEKEEPING_EVERY_MS = 60_000;
-/** Rollups take at most a third of the time: they pause at least twice as long as they took. */
-const ROLLUP_PAUSE_FACTOR = 2;
+/** A round of rollups with more to do lets newer hours go first after so long. */
+const ROLLUP_BUDGET_MS = 10_000;
+/** The largest share of the time that rollups take; in the rest they pause. */
+const ROLLUP_SHARE = 1 / 3;
 const SITE_CACHE_MS = 2_000;
 /** How long raw records are kept, and with them the salts of cookieless visitors. */
 const RAW_KEPT_MS = 30 * 86_400_000;
@@ -136,8 +140,8 @@ export async function start(options: StartOptions): Promise<Running> {
         deliveredThrough = Math.max(deliveredThrough, through - IN_FLIGHT_MS);
       }
     }, report),
-    every('rollup', options.rollupEveryMs ?? ROLLUP_EVERY_MS, ROLLUP_PAUSE_FACTOR, async () => {
-      await rollupRound({ lake, registry, metrics, tasks, clock, report, deliveredThrough: () => deliveredThrough });
+    every('rollup', options.rollupEveryMs ?? ROLLUP_EVERY_MS, 1 / (options.rollupShare ?? ROLLUP_SHARE) - 1, async () => {
+      await rollupRound({ lake, registry, metrics, tasks, clock, report, budgetMs: ROLLUP_BUDGET_MS, deliveredThrough: () => deliveredThrough });
     }, report),
     every('housekeeping', HOUSEKEEPING_EVERY_MS, 0, async () => {
       await removeSuperseded({ lake, registry, clock }, SUPERSEDED_KEPT_MS);
@@ -227,9 +231,10 @@ async function main(): Promise<void> {
     trustProxy: FOOTFALL_TRUST_PROXY === 'true',
     deliverEveryMs: numberFrom('FOOTFALL_DELIVER_SECONDS', DELIVER_EVERY_MS / 1000, 900) * 1000,
     rollupEveryMs: numberFrom('FOOTFALL_ROLLUP_SECONDS', ROLLUP_EVERY_MS / 1000, 900) * 1000,
+    rollupShare: Math.max(0.01, numberFrom('FOOTFALL_ROLLUP_SHARE', ROLLUP_SHARE, 1)),
     report,
   });
-  // LMDB prints a stack for each commit the disk refuses; what it means is reported by who asked for the commit.
+  // eslint-disable-next-line no-console -- not ours: LMDB prints a stack for each commit the disk refuses, and whoever asked for the commit reports it.
   console.error = () => undefined;
   report(`Footfall is ready on ${running.url}`);
   let stopping = false;
@@ -242,7 +247,7 @@ async function main(): Promise<void> {
   }
 }
 
-if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
+if (process.argv[1] !== undefined && import.meta.filename === realpathSync(process.argv[1])) {
   main().catch((error: unknown) => {
     process.stderr.write(`${error instanceof CannotStart ? error.message : String((error as Error).stack ?? error)}\n`);
     process.exit(1);

@@ -25,7 +25,7 @@ export interface TaskQueue extends Tasks {
   announced(): Hour[];
   /** Forgets announcements, unless the hour was announced again since they were read. */
   taken(hours: readonly Hour[]): Promise<void>;
-  /** The next task that may be tried: hours before days, older before newer. */
+  /** The next task that may be tried: newest dates first, so that today stays fresh beside much history; hours before their day. */
   next(): Waiting | undefined;
   done(waiting: Waiting): Promise<void>;
   /** Puts the task back for a later attempt, or parks it. */
@@ -39,6 +39,11 @@ const FIRST_BACK_OFF_MS = 5_000;
 
 function keyOf(task: Task): string {
   return task.kind === 'hour' ? `hour#${task.hour}` : `day#${task.day}`;
+}
+
+/** The hour or the day as text; as text, each hour of a day comes after the day itself. */
+function timeOf(task: Task): string {
+  return task.kind === 'hour' ? task.hour : task.day;
 }
 
 export function lmdbTasks(environment: RootDatabase, clock: Clock): TaskQueue {
@@ -86,8 +91,12 @@ export function lmdbTasks(environment: RootDatabase, clock: Clock): TaskQueue {
       }));
     },
     next() {
-      const ready = [...queue.values()].filter(({ parked, notBefore }) => !parked && notBefore <= clock());
-      return ready.find(({ task }) => task.kind === 'hour') ?? ready[0];
+      let first: Waiting | undefined;
+      for (const waiting of queue.values()) {
+        if (waiting.parked || waiting.notBefore > clock()) continue;
+        if (!first || timeOf(waiting.task) > timeOf(first.task)) first = waiting;
+      }
+      return first;
     },
     async done({ key, sent }) {
       if (queue.get(key)?.sent !== sent) return;

@@ -14,13 +14,19 @@ with stored as (
 versions as (
   select
     *,
-    first_value(this_hour) over same_event as first_this_hour,
-    first_value(processed_at) over same_event as first_processed_at,
-    lag(product) over same_event as product_before
+    max(case when this_hour then processed_at end) over same_event as last_processed_at,
+    max(case when not this_hour then processed_at end) over same_event as last_processed_before,
+    -- Whether the hour before has the event already; one that was refused there may come again.
+    max(case when not this_hour and rejected is null then 1 else 0 end) over same_event as had_before,
+    lag(product) over same_event as product_above,
+    lag(this_hour) over same_event as this_hour_above
   from stored
-  window same_event as (partition by site_id, event_key order by this_hour, processed_at desc, product)
+  window same_event as (
+    partition by site_id, event_key order by this_hour, processed_at desc, product
+    rows between unbounded preceding and unbounded following
+  )
 ),
--- One row per event, and per product of it: from the hour that had the event first, as it was processed last there.
+-- One row per event, and per product of it, as it was processed last in its hour; none if the hour before had it.
 deduplicated as (
   select
     *,
@@ -32,8 +38,11 @@ deduplicated as (
       else 'visit'
     end as kind
   from versions
-  where this_hour = first_this_hour and processed_at = first_processed_at
-    and (product_before is null or product_before <> product)
+  where (product_above is null or product_above <> product or this_hour_above <> this_hour)
+    and case
+      when this_hour then had_before = 0 and processed_at = last_processed_at
+      else processed_at = last_processed_before
+    end
 ),
 -- A visitor's events in order. One hour of look-back is enough to know whether an event begins a visit, and whether
 -- it is the second of one.

@@ -35,7 +35,7 @@ const isProject = (what: string) => FOLDERS.some((folder) => what.startsWith(`${
 const RULES: [rule: string, concerns: (i: Import) => boolean, allowed: (i: Import) => boolean][] = [
   ['core/ imports nothing of the project outside core/', ({ from, what }) => from.startsWith('core/') && isProject(what), ({ what }) => what.startsWith('core/')],
   ['core/ imports no SDK, server or engine', ({ from }) => from.startsWith('core/'), ({ what }) => !/^(@aws-sdk|@aws-lambda|@middy|aws-lambda|aws-cdk|@duckdb|lmdb|(node:)?(http|https|http2|net|fs|dgram|tls|cluster|worker_threads|child_process)(\/|$))/.test(what) || what === 'node:net'],
-  ['core/ takes from node:net only isIP', ({ from, what }) => from.startsWith('core/') && what === 'node:net', ({ from }) => /import \{ isIP \} from 'node:net'/.test(readFileSync(join(ROOT, from), 'utf8'))],
+  ['core/ takes from node:net only what tells addresses apart', ({ from, what }) => from.startsWith('core/') && what === 'node:net', ({ from }) => /import \{ (BlockList, )?isIP \} from 'node:net'/.test(readFileSync(join(ROOT, from), 'utf8'))],
   ['@aws-sdk is imported only under lambdas/aws/', ({ what }) => what.startsWith('@aws-sdk/'), ({ from }) => from.startsWith('lambdas/aws/')],
   ['DuckDB and LMDB are imported only under local/ and bench/', ({ what }) => /^(@duckdb\/|lmdb$)/.test(what), ({ from }) => /^(local|bench)\//.test(from)],
   ['local/ never imports lambdas/aws/', ({ from }) => from.startsWith('local/'), ({ what }) => !what.startsWith('lambdas/aws/')],

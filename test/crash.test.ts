@@ -11,7 +11,7 @@ const SENDERS = 8;
 const MOST_SENT = 20_000;
 
 test('Every event acknowledged before a kill -9 is counted, and none twice', async (t) => {
-  const data = temporaryFolder(t);
+  const data = temporaryFolder();
   const acknowledged = new Set<string>();
   let sent = 0;
   for (let crash = 0; crash < CRASHES; crash++) {

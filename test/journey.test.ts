@@ -23,7 +23,7 @@ const IPHONE = 'Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebK
 const CRAWLER = 'Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)';
 
 test('Events of every door come out as the numbers they should', async (t) => {
-  const { url } = await startProcess(t, temporaryFolder(t));
+  const { url } = await startProcess(t, temporaryFolder());
   const writeKey = await makeSite(url, 'shop', { timezone: 'Asia/Kathmandu', hosts: ['shop.example'] });
 
   // The pixel: a page view by parameters, and one by its Referer.
@@ -76,7 +76,7 @@ test('Events of every door come out as the numbers they should', async (t) => {
 });
 
 test('Keys open what they are for, and nothing else', async (t) => {
-  const { url } = await startProcess(t, temporaryFolder(t));
+  const { url } = await startProcess(t, temporaryFolder());
   const writeKey = await makeSite(url, 'mine');
   await makeSite(url, 'other');
   const read = await api<{ id: string; key: string; scope: string; label: string }>(url, 'POST', '/v1/sites/mine/keys', { scope: 'read', label: 'page' });
@@ -123,7 +123,7 @@ function tally(keys: string[]): Record<string, number> {
 }
 
 test('A real access log comes out as its own numbers, and importing it again changes nothing', async (t) => {
-  const { url } = await startProcess(t, temporaryFolder(t));
+  const { url } = await startProcess(t, temporaryFolder());
   const importLog = async () => {
     const ended = await runToEnd(t, 'local/import.ts', ['test/fixtures/access.log', '--site', 'blog', '--url', url, '--base-url', 'http://www.semicomplete.com'], { ...process.env, FOOTFALL_KEY: ADMIN_KEY });
     assert.equal(ended.code, 0, ended.stderr);

@@ -23,7 +23,7 @@ function noting(store: Store, put: StoreItem[]): Store {
 }
 
 export async function openPipeline(t: TestContext, now: string) {
-  const folder = temporaryFolder(t);
+  const folder = temporaryFolder();
   const time = { now: Date.parse(now) };
   const clock = () => time.now;
   const lakeFolder = join(folder, 'lake');
@@ -77,7 +77,7 @@ export async function openPipeline(t: TestContext, now: string) {
     },
     async rollup() {
       time.now += 1;
-      return rollupRound({ lake, registry, metrics, tasks, clock, report, deliveredThrough: clock });
+      return rollupRound({ lake, registry, metrics, tasks, clock, report, budgetMs: 60_000, deliveredThrough: clock });
     },
     async stats(site: string, parameters: Record<string, string>): Promise<MetricValues> {
       const query = await ask(site, parameters);

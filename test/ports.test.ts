@@ -15,7 +15,7 @@ type Open<T> = (t: TestContext) => { open: () => T; close: () => Promise<void> }
 
 function lmdb<T>(make: (environment: ReturnType<typeof openEnvironment>) => T): Open<T> {
   return (t) => {
-    const folder = join(temporaryFolder(t), 'lmdb');
+    const folder = join(temporaryFolder(), 'lmdb');
     let environment: ReturnType<typeof openEnvironment> | undefined;
     const close = async () => { await environment?.close(); environment = undefined; };
     t.after(close);

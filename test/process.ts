@@ -12,10 +12,10 @@ export const ROOT = join(import.meta.dirname, '..');
 export const BROWSER = 'Mozilla/5.0 (X11; Linux x86_64; rv:130.0) Gecko/20100101 Firefox/130.0';
 export const ADMIN_KEY = `ff_admin_${'T'.repeat(43)}`;
 
-/** A folder that is gone when the test ends. */
-export function temporaryFolder(t: TestContext): string {
+/** A folder that is gone when the test file has ended, and with it whatever had the folder open. */
+export function temporaryFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'footfall-test-'));
-  t.after(() => { rmSync(folder, { recursive: true, force: true, maxRetries: 5 }); });
+  process.once('exit', () => { rmSync(folder, { recursive: true, force: true, maxRetries: 5 }); });
   return folder;
 }
 
@@ -32,7 +32,7 @@ export interface Process {
 function environmentOf(data: string, more: Record<string, string>): NodeJS.ProcessEnv {
   return {
     ...process.env, FOOTFALL_DATA: data, PORT: '0', FOOTFALL_ADMIN_KEY: ADMIN_KEY,
-    FOOTFALL_DELIVER_SECONDS: '0.1', FOOTFALL_ROLLUP_SECONDS: '0.1', ...more,
+    FOOTFALL_DELIVER_SECONDS: '0.1', FOOTFALL_ROLLUP_SECONDS: '0.1', FOOTFALL_ROLLUP_SHARE: '1', ...more,
   };
 }
 

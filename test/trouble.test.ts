@@ -26,11 +26,11 @@ test('A port in use ends the start with its number and what to do', async (t) =>
   await once(taken, 'listening');
   t.after(() => { taken.close(); });
   const { port } = taken.address() as AddressInfo;
-  assertOneSentence(await runToRefusal(t, temporaryFolder(t), { PORT: String(port) }), new RegExp(`^Port ${port} on 127\\.0\\.0\\.1 is in use`));
+  assertOneSentence(await runToRefusal(t, temporaryFolder(), { PORT: String(port) }), new RegExp(`^Port ${port} on 127\\.0\\.0\\.1 is in use`));
 });
 
 test('A second process on the same data folder is refused, and the first goes on', async (t) => {
-  const data = temporaryFolder(t);
+  const data = temporaryFolder();
   const first = await startProcess(t, data);
   await makeSite(first.url, 'shop');
   assertOneSentence(await runToRefusal(t, data), new RegExp(`in use by another Footfall \\(process ${first.child.pid}\\)`));
@@ -40,7 +40,7 @@ test('A second process on the same data folder is refused, and the first goes on
 });
 
 test('A data folder that cannot be written ends the start with its name', async (t) => {
-  const folder = temporaryFolder(t);
+  const folder = temporaryFolder();
   const file = join(folder, 'file');
   writeFileSync(file, '');
   assertOneSentence(await runToRefusal(t, join(file, 'data')), /^The data folder .*file.data cannot be used: (ENOTDIR|ENOENT)/);
@@ -48,7 +48,7 @@ test('A data folder that cannot be written ends the start with its name', async 
 
 test('A read-only data folder ends the start with its name', { skip: process.platform === 'win32' && 'Windows has no read-only folders' }, async (t) => {
   // Root may write everywhere but where the kernel says no.
-  const folder = process.getuid?.() === 0 ? '/sys/footfall' : join(temporaryFolder(t), 'data');
+  const folder = process.getuid?.() === 0 ? '/sys/footfall' : join(temporaryFolder(), 'data');
   if (!folder.startsWith('/sys')) mkdirSync(folder, { mode: 0o555 });
   assertOneSentence(await runToRefusal(t, folder), /^The data folder .* cannot be used: /);
 });
@@ -58,14 +58,14 @@ for (const [name, value, sentence] of [
   ['FOOTFALL_ADMIN_KEY', 'secret', /^FOOTFALL_ADMIN_KEY is not an admin key: it accepts ff_admin_ and 43 letters and digits/],
 ] as const) {
   test(`A wrong ${name} ends the start with what it accepts`, async (t) => {
-    const ended = await runToRefusal(t, temporaryFolder(t), { [name]: value });
+    const ended = await runToRefusal(t, temporaryFolder(), { [name]: value });
     assertOneSentence(ended, sentence);
     if (name === 'FOOTFALL_ADMIN_KEY') assert.doesNotMatch(ended.stderr, /secret/);
   });
 }
 
 test('On a full disk senders are told 503, the process lives on, and all that was acknowledged is counted', { skip: process.platform === 'win32' && 'a limit on file sizes stands in for the full disk' }, async (t) => {
-  const data = temporaryFolder(t);
+  const data = temporaryFolder();
   // Blocks of 512 bytes or of 1 KB, by the shell: the log is full after 2 or 4 MB.
   const limited = ['sh', '-c', 'ulimit -f 4000; exec "$0" "$@"', process.execPath];
   const full = await startProcess(t, data, { FOOTFALL_DELIVER_SECONDS: '600' }, limited);
@@ -88,7 +88,7 @@ test('On a full disk senders are told 503, the process lives on, and all that wa
 });
 
 test('Garbage, half a request and a client that goes away harm nobody', async (t) => {
-  const { url } = await startProcess(t, temporaryFolder(t));
+  const { url } = await startProcess(t, temporaryFolder());
   await makeSite(url, 'shop');
   const port = Number(new URL(url).port);
   const say = async (text: string, hangUp: boolean) => {
@@ -130,7 +130,7 @@ const REFUSALS: [name: string, method: string, path: string, body: string | unde
 ];
 
 test('Each wrong request gets its status as problem JSON, and the process lives on', async (t) => {
-  const { url } = await startProcess(t, temporaryFolder(t));
+  const { url } = await startProcess(t, temporaryFolder());
   await makeSite(url, 'shop');
   for (const [name, method, path, body, status] of REFUSALS) {
     const response = await fetch(url + path, { method, headers: { authorization: `Bearer ${ADMIN_KEY}`, 'user-agent': BROWSER }, ...(body !== undefined && { body }) });

@@ -2,6 +2,7 @@
 import { isbot } from 'isbot';
 import Bowser from 'bowser';
 import QuickLRU from 'quick-lru';
+import { cleanText } from '../event.ts';
 import type { Draft } from './draft.ts';
 
 export interface Agent {
@@ -14,6 +15,14 @@ export interface Agent {
 
 // Longer ones are not browsers, and patterns should not be tried on more than this.
 const MAX_LENGTH = 512;
+const MAX_NAME = 64;
+const NOTHING: Bowser.Parser.ParsedResult = { browser: {}, os: {}, platform: {}, engine: {} };
+
+/** A name as it may be stored: of a browser nobody knows it is the client's own text. */
+function nameOf(name: string | undefined): string | undefined {
+  return name ? cleanText(name.slice(0, MAX_NAME)) : undefined;
+}
+
 const agents = new QuickLRU<string, Agent>({ maxSize: 20_000 });
 
 /** Reads a user agent; an empty one says nothing. */
@@ -21,12 +30,12 @@ export function agentOf(userAgent: string): Agent {
   const text = userAgent.slice(0, MAX_LENGTH);
   let agent = agents.get(text);
   if (!agent) {
-    const parsed = text === '' ? undefined : Bowser.parse(text);
+    const { platform, browser, os } = text === '' ? NOTHING : Bowser.parse(text);
     agent = {
       bot: isbot(text),
-      device: parsed?.platform.type,
-      browser: parsed?.browser.name || undefined,
-      os: parsed?.os.name || undefined,
+      device: platform.type ?? (os.name === 'Chrome OS' ? 'desktop' : undefined),
+      browser: nameOf(browser.name),
+      os: nameOf(os.name),
     };
     agents.set(text, agent);
   }

@@ -2,7 +2,7 @@
 import { agentOf, userAgentOf } from './agent.ts';
 import type { Step } from './draft.ts';
 
-const LANGUAGE = /^([a-z]{2,3})(?:-[a-z]{4})?(?:-([a-z]{2}))?(?=$|[,;])/i;
+const LANGUAGE = /^([a-z]{2,3})(?:-[a-z]{4})?(?:-([a-z]{2}|\d{3}))?(?=$|[,;])/i;
 
 /** The first language of an Accept-Language header, such as `en-US`, or undefined. */
 export function languageOf(header: string | undefined): string | undefined {

@@ -11,8 +11,8 @@ export const page: Step = ({ event }) => {
   const columns: Partial<Draft> = { host: url.hostname, path: url.pathname };
   if (url.search !== '') {
     for (const name of CAMPAIGN) {
-      const value = url.searchParams.get(name);
-      if (value) columns[name] = cleanText(value.slice(0, MAX_CAMPAIGN)).trim();
+      const value = cleanText((url.searchParams.get(name) ?? '').slice(0, MAX_CAMPAIGN)).trim();
+      if (value !== '') columns[name] = value;
     }
   }
   return columns;

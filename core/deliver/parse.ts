@@ -15,7 +15,8 @@ export class NotAnEnvelope {
 
 const VIAS: readonly unknown[] = ['pixel', 'beacon', 'api'] satisfies Via[];
 const TEXTS = ['ip', 'ua', 'referer', 'language', 'country', 'purpose', 'body'] as const;
-const LATEST_TIME = 8.64e15;
+// Years of four digits, in every time zone.
+const LATEST_TIME = Date.UTC(9999, 11, 30);
 
 /** Reads a stream record. */
 export function parse(record: string): Parsed | NotAnEnvelope {
@@ -38,11 +39,16 @@ function isEnvelope(value: unknown): value is Envelope {
     typeof envelope.id === 'string' &&
     Number.isInteger(envelope.at) && (envelope.at as number) > 0 && (envelope.at as number) <= LATEST_TIME &&
     TEXTS.every((name) => envelope[name] === undefined || typeof envelope[name] === 'string') &&
-    (envelope.via !== 'pixel' || (typeof envelope.query === 'object' && envelope.query !== null))
+    (envelope.via !== 'pixel' || isTexts(envelope.query))
   );
 }
 
+function isTexts(value: unknown): value is Record<string, string> {
+  return typeof value === 'object' && value !== null && Object.values(value).every((text) => typeof text === 'string');
+}
+
 const NUMBERS = new Set(['value', 'age']);
+const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 
 /** The pixel's parameters as an event: texts, two numbers, items as JSON, and `p.<key>` as props. */
 function fromQuery(envelope: Envelope): Parsed {
@@ -51,13 +57,13 @@ function fromQuery(envelope: Envelope): Parsed {
   for (const [key, value] of Object.entries(envelope.query!)) {
     if (value === '' || key === 'site') continue;
     if (key.startsWith('p.')) props.push([key.slice(2), value]);
-    else if (NUMBERS.has(key)) event[key] = Number.isNaN(Number(value)) ? value : Number(value);
+    else if (NUMBERS.has(key)) event[key] = NUMBER.test(value) ? Number(value) : value;
     else if (key === 'items') event[key] = jsonOr(value);
     else event[key] = value;
   }
   if (props.length > 0) event.props = Object.fromEntries(props);
   event.url ??= envelope.referer;
-  return { envelope, claimed: String(envelope.query!.site ?? ''), events: [event] };
+  return { envelope, claimed: envelope.query!.site ?? '', events: [event] };
 }
 
 function jsonOr(text: string): unknown {

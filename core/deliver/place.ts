@@ -1,5 +1,5 @@
 // Where from? The network's word, else a table of addresses. The address itself is never written to a row.
-import { isIP } from 'node:net';
+import { BlockList, isIP } from 'node:net';
 import { Reader, type Response } from 'mmdb-lib';
 import QuickLRU from 'quick-lru';
 import type { Step } from './draft.ts';
@@ -22,8 +22,21 @@ export function countryTable(table: Buffer): (ip: string) => string | undefined 
   const reader = new Reader<Response & { country_code?: string }>(table);
   const known = new QuickLRU<string, string | undefined>({ maxSize: 50_000 });
   return (ip) => {
-    if (isIP(ip) === 0) return undefined;
-    if (!known.has(ip)) known.set(ip, reader.get(ip)?.country_code);
-    return known.get(ip);
+    const plain = ip.replace(MAPPED, '');
+    const family = isIP(plain);
+    if (family === 0 || NOWHERE.check(plain, family === 4 ? 'ipv4' : 'ipv6')) return undefined;
+    if (!known.has(plain)) known.set(plain, reader.get(plain)?.country_code);
+    return known.get(plain);
   };
 }
+
+/** An IPv4 address as a server of both families writes it. */
+const MAPPED = /^::ffff:(?=\d+\.)/i;
+
+// Addresses of private networks (RFC 1918, 6598, 4193), of links and of the machine itself lie in no country; the
+// table has countries for some of them.
+const NOWHERE = new BlockList();
+for (const [network, prefix] of [['10.0.0.0', 8], ['100.64.0.0', 10], ['127.0.0.0', 8], ['169.254.0.0', 16], ['172.16.0.0', 12], ['192.168.0.0', 16]] as const) {
+  NOWHERE.addSubnet(network, prefix, 'ipv4');
+}
+for (const [network, prefix] of [['::1', 128], ['fc00::', 7], ['fe80::', 10]] as const) NOWHERE.addSubnet(network, prefix, 'ipv6');

@@ -28,8 +28,18 @@ export function eventKey(siteId: string, raw: unknown, envelope: Envelope, index
   const { name, id, transaction_id } = (typeof raw === 'object' && raw !== null ? raw : {}) as Record<string, unknown>;
   if (name === 'purchase' && isShortText(transaction_id)) return hash64('transaction', siteId, transaction_id);
   if (isShortText(id)) return hash64('id', siteId, id);
-  if (envelope.via === 'api') return hash64('content', siteId, JSON.stringify(raw));
+  const content = envelope.via === 'api' ? contentOf(raw) : undefined;
+  if (content !== undefined) return hash64('content', siteId, content);
   return hash64('place', siteId, envelope.id, String(index));
+}
+
+/** An event's JSON; undefined where there is no event, or one nested too deeply to be written. */
+function contentOf(raw: unknown): string | undefined {
+  try {
+    return JSON.stringify(raw);
+  } catch {
+    return undefined; // The stack was too short; such an event is refused, and its place is key enough.
+  }
 }
 
 function isShortText(value: unknown): value is string {
@@ -41,12 +51,11 @@ function micros(value: number): number {
   return Math.round(value * 1_000_000);
 }
 
-const SIGNS: Record<string, number> = { purchase: 1, refund: -1 };
-
-/** The part of a value that `revenue` counts: purchases less refunds, in the site's currency. */
-function revenueOf(event: Event, currency: string, siteCurrency: string, valueMicros: number | undefined): number | undefined {
-  const sign = SIGNS[event.name];
-  return sign === undefined || valueMicros === undefined || currency !== siteCurrency ? undefined : sign * Math.abs(valueMicros);
+/** The part of a value that `revenue` counts: purchases less refunds (whichever sign they come with), in the site's currency. */
+function revenueOf({ name }: Event, currency: string, siteCurrency: string, valueMicros: number | undefined): number | undefined {
+  if (valueMicros === undefined || currency !== siteCurrency) return undefined;
+  if (name === 'purchase') return valueMicros;
+  return name === 'refund' ? -Math.abs(valueMicros) : undefined;
 }
 
 /** The rows of an event that passed every step: its own, then one for each product among its items. */

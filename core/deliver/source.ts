@@ -1,6 +1,6 @@
 // What brought the visitor? Source and channel, by the campaign, the click id and the referrer. Channels have the
 // names of GA4's default channel groups, so that merchants find the words they know.
-import { getDomain, getDomainWithoutSuffix } from 'tldts';
+import { getDomain, getDomainWithoutSuffix, getSubdomain } from 'tldts';
 import QuickLRU from 'quick-lru';
 import type { Step } from './draft.ts';
 
@@ -49,11 +49,19 @@ function referrerOf(hostname: string): Referrer {
   let referrer = referrers.get(hostname);
   if (!referrer) {
     const host = withoutWww(hostname);
-    const origin = own(HOSTS, host) ?? own(HOSTS, getDomain(host) ?? '') ?? own(BRANDS, getDomainWithoutSuffix(host) ?? '');
+    const origin = own(HOSTS, host) ?? own(HOSTS, getDomain(host) ?? '') ?? brandOf(host);
     referrer = { host, origin };
     referrers.set(hostname, referrer);
   }
   return referrer;
+}
+
+// What search engines call the hosts of their results; their other hosts (documents, accounts) are no search.
+const RESULTS = /^$|search|^(m|cn|images|news|lens|maps|encrypted|html|lite)$/;
+
+function brandOf(host: string): Origin | undefined {
+  const origin = own(BRANDS, getDomainWithoutSuffix(host) ?? '');
+  return origin?.[1] === 'search' && !RESULTS.test(getSubdomain(host) ?? '') ? undefined : origin;
 }
 
 function own<T>(table: Record<string, T>, key: string): T | undefined {
@@ -77,7 +85,7 @@ export const source: Step = ({ event, host, utm_source, utm_medium }) => {
   return {
     referrer_host: referrer?.host,
     source: campaign ?? origin?.[0] ?? referrer?.host ?? '(direct)',
-    channel: channelOf(medium, clicked !== undefined, origin?.[1], campaign !== undefined, referrer !== undefined),
+    channel: channelOf(medium, clicked !== undefined, origin?.[1], campaign ?? '', referrer !== undefined),
   };
 };
 
@@ -85,24 +93,31 @@ function brandOfHost(campaign: string): Origin | undefined {
   return campaign.includes('.') ? referrerOf(campaign).origin : undefined;
 }
 
-const PAID = /^(.*cp[acmv].*|ppc|retargeting|paid.*)$/;
+const PAID = /^(.*cp.*|ppc|retargeting|paid.*)$/;
+const DISPLAY = /^(display|banner|expandable|interstitial|cpm)$/;
+const EMAIL = /^(e[-_ ]?mail|newsletter)$/;
+const SOCIAL = /^(social|social[-_ ]network|social[-_ ]media|sm)$/;
+const PUSH = /push$|mobile|notification/;
 const PAID_CHANNEL: Partial<Record<Kind, string>> = { search: 'Paid Search', social: 'Paid Social', video: 'Paid Video', shopping: 'Paid Shopping' };
-const CHANNEL: Record<Kind, string> = {
-  search: 'Organic Search', social: 'Organic Social', video: 'Organic Video', shopping: 'Organic Shopping', email: 'Email', assistant: 'AI Assistants',
-};
 
 /** The channel, by the first rule that fits, in the order of GA4's definitions. */
-function channelOf(medium: string, clicked: boolean, kind: Kind | undefined, campaign: boolean, referred: boolean): string {
-  if (/^(display|banner|expandable|interstitial|cpm)$/.test(medium)) return 'Display';
-  if (clicked || PAID.test(medium)) return (kind && PAID_CHANNEL[kind]) ?? 'Paid Other';
-  if (/^e[-_ ]?mail$|^newsletter$/.test(medium)) return 'Email';
+function channelOf(medium: string, clicked: boolean, kind: Kind | undefined, campaign: string, referred: boolean): string {
+  const paid = clicked || PAID.test(medium);
+  const paidChannel = paid && kind ? PAID_CHANNEL[kind] : undefined;
+  if (paidChannel !== undefined) return paidChannel;
+  if (DISPLAY.test(medium)) return 'Display';
+  if (paid) return 'Paid Other';
+  if (kind === 'shopping') return 'Organic Shopping';
+  if (kind === 'social' || SOCIAL.test(medium)) return 'Organic Social';
+  if (kind === 'video' || medium.includes('video')) return 'Organic Video';
+  if (kind === 'search' || medium === 'organic') return 'Organic Search';
+  if (kind === 'assistant') return 'AI Assistants';
+  if (/^(referral|app|link)$/.test(medium)) return 'Referral';
+  if (kind === 'email' || EMAIL.test(medium) || EMAIL.test(campaign)) return 'Email';
   if (/^affiliates?$/.test(medium)) return 'Affiliates';
-  if (medium === 'sms') return 'SMS';
-  if (/push$|^notification$/.test(medium)) return 'Mobile Push';
-  if (/^social/.test(medium)) return 'Organic Social';
-  if (medium === 'organic') return 'Organic Search';
-  if (medium === 'video') return 'Organic Video';
-  if (kind) return CHANNEL[kind];
-  if (medium === 'referral' || (referred && !campaign)) return 'Referral';
-  return campaign || medium !== '' ? 'Unassigned' : 'Direct';
+  if (medium === 'audio') return 'Audio';
+  if (medium === 'sms' || campaign === 'sms') return 'SMS';
+  if (PUSH.test(medium)) return 'Mobile Push';
+  if (referred && campaign === '') return 'Referral';
+  return campaign !== '' || medium !== '' ? 'Unassigned' : 'Direct';
 }

@@ -1,5 +1,6 @@
 // When did it happen? A browser's clock is not trusted, the age of its event is; a server's time is.
-import { HOUR_MS, QUARTER_MS, Refused, hourStart, type Envelope } from '../event.ts';
+import { Refused, type Envelope } from '../event.ts';
+import { HOUR_MS, QUARTER_MS, hourStart } from '../hour.ts';
 import { localDayAt } from '../zone.ts';
 import type { Step } from './draft.ts';
 

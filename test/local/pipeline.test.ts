@@ -119,3 +119,43 @@ test('A visit is what its first event says it is, thirty minutes continue it, an
     '(direct)': { visits: 1, engaged_visits: 0, visit_seconds: 0, purchases: 1, revenue: 7 },
   });
 });
+
+test('Of an event sent again the last version of its hour counts, with that version\'s items only', async (t) => {
+  const pipeline = await openPipeline(t, '2026-03-10T12:30:00Z');
+  await pipeline.site('shop');
+  const purchase = (value: number, items: object[]) => [{ name: 'purchase', transaction_id: 'a', visitor: 'ann', value, items }];
+  await pipeline.send('shop', purchase(30, [{ id: 'x', price: 10 }, { id: 'y', price: 20 }]));
+  await pipeline.deliver();
+  await pipeline.send('shop', purchase(10, [{ id: 'x', price: 10 }]));
+  await pipeline.deliver();
+  await pipeline.rollup();
+  assert.deepEqual(await pipeline.stats('shop', { ...DAY, metrics: 'purchases,revenue,events' }), { purchases: 1, revenue: 10, events: 1 });
+  assert.deepEqual(await pipeline.breakdown('shop', { ...DAY, dimension: 'product', metrics: 'items,revenue' }), { x: { items: 1, revenue: 10 } });
+});
+
+test('An event that an hour has already does not count in the next; one that was refused there does', async (t) => {
+  const pipeline = await openPipeline(t, '2026-03-10T11:50:00Z');
+  await pipeline.site('shop');
+  const purchase = (id: string, currency: string) => ({ name: 'purchase', transaction_id: id, visitor: 'ann', value: 10, currency });
+  await pipeline.send('shop', [purchase('refused', 'euro'), purchase('taken', 'EUR')]);
+  await pipeline.deliver();
+  pipeline.at('2026-03-10T12:10:00Z');
+  await pipeline.send('shop', [purchase('refused', 'EUR'), purchase('taken', 'EUR')]);
+  await pipeline.deliver();
+  await pipeline.rollup();
+  const hours = await pipeline.timeseries('shop', { ...DAY, interval: 'hour', metrics: 'purchases,rejected' });
+  assert.deepEqual(hours['2026-03-10T11:00:00+00:00'], { purchases: 1, rejected: 1 });
+  assert.deepEqual(hours['2026-03-10T12:00:00+00:00'], { purchases: 1, rejected: 0 });
+});
+
+test('Absurd values of one merchant fail the hour for nobody', async (t) => {
+  const pipeline = await openPipeline(t, '2026-03-10T12:30:00Z');
+  for (const id of ['absurd', 'shop']) await pipeline.site(id);
+  for (let i = 0; i < 100; i++) await pipeline.send('absurd', Array.from({ length: 100 }, () => ({ name: 'purchase', value: 1e9, visitor: 'x' })));
+  await pipeline.send('shop', [{ name: 'purchase', value: 0.1, visitor: 'x' }, { name: 'purchase', value: 0.2, visitor: 'x' }]);
+  await pipeline.deliver();
+  await pipeline.rollup();
+  assert.deepEqual(await pipeline.stats('shop', { ...DAY, metrics: 'revenue' }), { revenue: 0.3 });
+  // 10,000 × 10^9 does not fit 64 bits of millionths; the sum stops at 9 × 10^12.
+  assert.deepEqual(await pipeline.stats('absurd', { ...DAY, metrics: 'revenue,purchases' }), { revenue: 9e12, purchases: 10_000 });
+});

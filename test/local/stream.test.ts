@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { test, type TestContext } from 'node:test';
+import { test } from 'node:test';
 import { openEnvironment } from '../../local/lmdb.ts';
 import { lmdbLog } from '../../local/stream.ts';
 import { temporaryFolder } from '../process.ts';
 
-function folderOf(t: TestContext) {
-  const folder = join(temporaryFolder(t), 'stream');
+function folderOf() {
+  const folder = join(temporaryFolder(), 'stream');
   return async <T>(work: (log: ReturnType<typeof lmdbLog>) => Promise<T>): Promise<T> => {
     const environment = openEnvironment(folder);
     try {
@@ -17,8 +17,8 @@ function folderOf(t: TestContext) {
   };
 }
 
-test('Records up to the checkpoint are not read again, also by the next process', async (t) => {
-  const opened = folderOf(t);
+test('Records up to the checkpoint are not read again, also by the next process', async () => {
+  const opened = folderOf();
   await opened(async (log) => {
     await log.put(['a', 'b', 'c']);
     const [, second] = log.read(10, 100);
@@ -32,8 +32,8 @@ test('Records up to the checkpoint are not read again, also by the next process'
   });
 });
 
-test('A log that was read to its end takes new records behind its checkpoint', async (t) => {
-  const opened = folderOf(t);
+test('A log that was read to its end takes new records behind its checkpoint', async () => {
+  const opened = folderOf();
   await opened(async (log) => {
     await log.put(['a', 'b']);
     await log.checkpoint(log.read(10, 100)[1]!.position);
@@ -45,8 +45,8 @@ test('A log that was read to its end takes new records behind its checkpoint', a
   });
 });
 
-test('A read ends at its limit of records, and at the record that reaches its limit of characters', async (t) => {
-  await folderOf(t)(async (log) => {
+test('A read ends at its limit of records, and at the record that reaches its limit of characters', async () => {
+  await folderOf()(async (log) => {
     await log.put(['aaaa', 'bbbb', 'cccc']);
     assert.equal(log.read(2, 100).length, 2);
     assert.equal(log.read(10, 5).length, 2);

@@ -6,7 +6,7 @@ import { MAX_ATTEMPTS, lmdbTasks } from '../../local/tasks.ts';
 import { temporaryFolder } from '../process.ts';
 
 function openTasks(t: TestContext) {
-  const folder = join(temporaryFolder(t), 'store');
+  const folder = join(temporaryFolder(), 'store');
   const time = { now: 1_000_000 };
   let environment = openEnvironment(folder);
   t.after(() => environment.close());
@@ -34,14 +34,19 @@ test('Announcements and tasks are there for the next process', async (t) => {
   assert.deepEqual(again.all().map(({ task }) => task), [{ kind: 'day', day: '2026-01-01', runs: ['r1'] }]);
 });
 
-test('Hours go before days, and a day that waits takes up the runs of the next', async (t) => {
+test('The newest goes first, hours before their day, and a day that waits takes up the runs of the next', async (t) => {
   const tasks = openTasks(t).open();
   await tasks.send([{ kind: 'day', day: '2026-01-01', runs: ['r1'] }]);
-  await tasks.send([{ kind: 'hour', hour: '2026-01-01T05' }, { kind: 'day', day: '2026-01-01', runs: ['r2', 'r1'] }]);
-  assert.equal(tasks.all().length, 2);
-  const first = tasks.next()!;
-  assert.equal(first.key, 'hour#2026-01-01T05');
-  await tasks.done(first);
+  await tasks.send([
+    { kind: 'hour', hour: '2025-12-31T23' }, { kind: 'hour', hour: '2026-01-01T05' }, { kind: 'hour', hour: '2026-01-01T17' },
+    { kind: 'day', day: '2026-01-01', runs: ['r2', 'r1'] },
+  ]);
+  assert.equal(tasks.all().length, 4);
+  for (const key of ['hour#2026-01-01T17', 'hour#2026-01-01T05']) {
+    const next = tasks.next()!;
+    assert.equal(next.key, key);
+    await tasks.done(next);
+  }
   assert.deepEqual(tasks.next()!.task, { kind: 'day', day: '2026-01-01', runs: ['r1', 'r2'] });
 });
 
@@ -63,18 +68,18 @@ test('A task that fails waits longer each time, lets others pass, and is parked 
   const waits: number[] = [];
   for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
     const waiting = tasks.next()!;
-    assert.equal(waiting.key, 'hour#2026-01-01T00');
+    assert.equal(waiting.key, 'hour#2026-01-01T01');
     await tasks.failed(waiting, new Error('broken'));
-    assert.equal(tasks.next()!.key, 'hour#2026-01-01T01');
+    assert.equal(tasks.next()!.key, 'hour#2026-01-01T00');
     const { notBefore } = tasks.all().find(({ key }) => key === waiting.key)!;
     waits.push(notBefore - time.now);
     time.now = notBefore;
   }
   assert.deepEqual(waits, [5_000, 10_000, 20_000, 40_000, 80_000]);
   time.now += 1e9;
-  assert.equal(tasks.next()!.key, 'hour#2026-01-01T01');
-  const parked = tasks.all().find(({ key }) => key === 'hour#2026-01-01T00')!;
+  assert.equal(tasks.next()!.key, 'hour#2026-01-01T00');
+  const parked = tasks.all().find(({ key }) => key === 'hour#2026-01-01T01')!;
   assert.deepEqual([parked.parked, parked.attempts, parked.error], [true, 5, 'broken']);
-  await tasks.send([{ kind: 'hour', hour: '2026-01-01T00' }]);
-  assert.equal(tasks.all().find(({ key }) => key === 'hour#2026-01-01T00')!.parked, undefined);
+  await tasks.send([{ kind: 'hour', hour: '2026-01-01T01' }]);
+  assert.equal(tasks.all().find(({ key }) => key === 'hour#2026-01-01T01')!.parked, undefined);
 });

@@ -1,0 +1,180 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { DIMENSION_NAMES, metricsOf } from '../../core/metrics.ts';
+import { Problem } from '../../core/problem.ts';
+import { breakdownQuery, statsQuery, timeseriesQuery, type Parameters } from '../../core/query.ts';
+import { NOW, siteOf } from '../memory.ts';
+
+const QUERIES = { stats: statsQuery, timeseries: timeseriesQuery, breakdown: breakdownQuery };
+type Kind = keyof typeof QUERIES;
+
+function parametersOf(text: string): Parameters {
+  const parameters = new Map<string, string[]>();
+  for (const [name, value] of new URLSearchParams(text)) parameters.set(name, [...(parameters.get(name) ?? []), value]);
+  return parameters;
+}
+
+const KOLKATA = siteOf({ timezone: 'Asia/Kolkata' });
+const ask = (kind: Kind, text: string, now = NOW) => QUERIES[kind](parametersOf(kind === 'breakdown' && !text.includes('dimension=') ? `dimension=page&${text}` : text), KOLKATA, now) as unknown as Record<string, unknown>;
+const asked = (kind: Kind, text: string, now = NOW) => { const { from, to } = ask(kind, text, now); return [from, to]; };
+
+function refusal(kind: Kind, text: string): Problem {
+  try {
+    ask(kind, text);
+  } catch (error) {
+    assert.ok(error instanceof Problem, String(error));
+    assert.equal(error.status, 400);
+    return error;
+  }
+  return assert.fail(`${kind}?${text} was accepted`);
+}
+
+test('defaults: seven days up to today, in the site\'s zone', () => {
+  for (const kind of ['stats', 'timeseries', 'breakdown'] as const) {
+    const query = ask(kind, '');
+    assert.deepEqual([query.site, query.from, query.to, query.time_zone], ['shop', '2026-11-14', '2026-11-20', 'Asia/Kolkata'], kind);
+  }
+});
+
+test('defaults: metrics, interval, order and limit', () => {
+  assert.deepEqual(ask('stats', '').metrics, ['visitors', 'visits', 'pageviews', 'events', 'bounce_rate', 'visit_duration', 'purchases', 'revenue']);
+  assert.equal(ask('timeseries', '').interval, 'day');
+  assert.ok((ask('timeseries', '').metrics as string[]).length > 0);
+  const { dimension, order_by, limit, metrics } = ask('breakdown', 'dimension=country');
+  assert.deepEqual([dimension, order_by, limit, (metrics as string[])[0]], ['country', 'visits', 10, 'visits']);
+});
+
+const RANGES: [range: string, from: string, to: string][] = [
+  ['today', '2026-11-20', '2026-11-20'], ['yesterday', '2026-11-19', '2026-11-19'], ['7d', '2026-11-14', '2026-11-20'], ['28d', '2026-10-24', '2026-11-20'],
+  ['30d', '2026-10-22', '2026-11-20'], ['90d', '2026-08-23', '2026-11-20'], ['month', '2026-11-01', '2026-11-20'], ['year', '2026-01-01', '2026-11-20'],
+];
+for (const [range, from, to] of RANGES) {
+  test(`range=${range} on 2026-11-20 is ${from} to ${to}`, () => {
+    for (const kind of ['stats', 'timeseries', 'breakdown'] as const) assert.deepEqual(asked(kind, `range=${range}`), [from, to], kind);
+  });
+}
+
+test('today is the site\'s: at 18:30 UTC tomorrow has begun in Kolkata', () => {
+  assert.deepEqual(asked('stats', 'range=today', Date.parse('2026-11-20T18:29:59.999Z')), ['2026-11-20', '2026-11-20']);
+  assert.deepEqual(asked('stats', 'range=today', Date.parse('2026-11-20T18:30:00Z')), ['2026-11-21', '2026-11-21']);
+  assert.deepEqual(asked('stats', 'range=month', Date.parse('2026-11-30T18:30:00Z')), ['2026-12-01', '2026-12-01']);
+  assert.deepEqual(asked('stats', 'range=year', Date.parse('2026-12-31T18:30:00Z')), ['2027-01-01', '2027-01-01']);
+});
+
+const ACCEPTED: [kind: Kind, text: string, from: string, to: string][] = [
+  ['stats', 'from=2026-11-20&to=2026-11-20', '2026-11-20', '2026-11-20'],
+  ['stats', 'from=2028-02-29&to=2028-03-01', '2028-02-29', '2028-03-01'],
+  ['stats', 'from=2024-11-19&to=2026-11-20', '2024-11-19', '2026-11-20'],
+  ['timeseries', 'from=2024-11-19&to=2026-11-20', '2024-11-19', '2026-11-20'],
+  ['timeseries', 'interval=day&from=2024-11-19&to=2026-11-20', '2024-11-19', '2026-11-20'],
+  ['timeseries', 'interval=hour&from=2026-10-21&to=2026-11-20', '2026-10-21', '2026-11-20'],
+  ['timeseries', 'interval=month&from=2016-12-01&to=2026-11-20', '2016-12-01', '2026-11-20'],
+  ['timeseries', 'interval=month&from=2016-12-01&to=2026-11-30', '2016-12-01', '2026-11-30'],
+];
+for (const [kind, text, from, to] of ACCEPTED) test(`${kind}?${text} is accepted`, () => { assert.deepEqual(asked(kind, text), [from, to]); });
+
+// Each line: what is wrong with it, and the parameters that are named, with their values.
+const REFUSED: [kind: Kind, text: string, named: [parameter: string, value: string, accepts: RegExp][]][] = [
+  ['stats', 'range=8d', [['range', '"8d"', /one of today, yesterday, 7d.*from and to/]]],
+  ['stats', 'range=', [['range', '""', /one of today/]]],
+  ['stats', 'range=TODAY', [['range', '"TODAY"', /one of today/]]],
+  ['stats', 'range=constructor', [['range', '"constructor"', /one of today/]]],
+  ['stats', 'range=__proto__', [['range', '"__proto__"', /one of today/]]],
+  ['stats', 'from=2026-11-20', [['to', 'null', /YYYY-MM-DD.*together/]]],
+  ['stats', 'to=2026-11-20', [['from', 'null', /YYYY-MM-DD.*together/]]],
+  ['stats', 'from=&to=', [['from', '""', /YYYY-MM-DD/], ['to', '""', /YYYY-MM-DD/]]],
+  ['stats', 'from=2026-02-29&to=2026-11-31', [['from', '"2026-02-29"', /a date that exists/], ['to', '"2026-11-31"', /a date that exists/]]],
+  ['stats', 'from=20.11.2026&to=2026-11-20', [['from', '"20.11.2026"', /YYYY-MM-DD/]]],
+  ['stats', 'from=2026-11-20T00:00&to=2026-11-20', [['from', '"2026-11-20T00:00"', /YYYY-MM-DD/]]],
+  ['stats', 'from=2026-11-21&to=2026-11-20', [['from', '"2026-11-21"', /not after to, 2026-11-20/]]],
+  ['stats', 'from=2024-11-18&to=2026-11-20', [['from', '"2024-11-18"', /at most 732 days/]]],
+  ['stats', 'range=7d&from=2026-11-19&to=2026-11-20', [['range', '"7d"', /nothing beside from and to/]]],
+  ['timeseries', 'interval=day&from=2024-11-18&to=2026-11-20', [['from', '"2024-11-18"', /at most 732 days/]]],
+  ['timeseries', 'interval=hour&from=2026-10-20&to=2026-11-20', [['from', '"2026-10-20"', /at most 31 days/]]],
+  ['timeseries', 'interval=hour&range=90d', [['range', '"90d"', /at most 31 days/]]],
+  ['timeseries', 'interval=hour&range=year', [['range', '"year"', /at most 31 days/]]],
+  ['timeseries', 'interval=month&from=2016-11-01&to=2026-11-20', [['from', '"2016-11-01"', /at most 120/]]],
+  ['timeseries', 'interval=month&from=2016-11-30&to=2026-11-01', [['from', '"2016-11-30"', /at most 120/]]],
+  ['timeseries', 'interval=week', [['interval', '"week"', /one of hour, day, month/]]],
+  ['timeseries', 'interval=', [['interval', '""', /one of hour, day, month/]]],
+  ['stats', 'metrics=', [['metrics', '""', /visitors, visits, pageviews/]]],
+  ['stats', 'metrics=visits,', [['metrics', '""', /each once/]]],
+  ['stats', 'metrics=visits,visits', [['metrics', '"visits"', /each once/]]],
+  ['stats', 'metrics=visits,sales', [['metrics', '"sales"', /visitors, visits, pageviews/]]],
+  ['stats', 'metrics=visits%20', [['metrics', '"visits "', /visitors, visits/]]],
+  ['stats', 'metrics=items', [['metrics', '"items"', /visitors, visits/]]],
+  ['timeseries', 'metrics=exits', [['metrics', '"exits"', /visitors, visits/]]],
+  ['stats', 'metrics=__proto__', [['metrics', '"__proto__"', /visitors/]]],
+  ['breakdown', 'dimension=colour', [['dimension', '"colour"', /one of page, entry_page/]]],
+  ['breakdown', 'dimension=constructor', [['dimension', '"constructor"', /one of page/]]],
+  ['breakdown', 'dimension=country&metrics=visitors', [['metrics', '"visitors"', /visits, /]]],
+  ['breakdown', 'dimension=page&metrics=revenue', [['metrics', '"revenue"', /pageviews, events/]]],
+  ['breakdown', 'limit=0', [['limit', '"0"', /from 1 to 100/]]],
+  ['breakdown', 'limit=101', [['limit', '"101"', /from 1 to 100/]]],
+  ['breakdown', 'limit=', [['limit', '""', /from 1 to 100/]]],
+  ['breakdown', 'limit=-1', [['limit', '"-1"', /whole number/]]],
+  ['breakdown', 'limit=1.5', [['limit', '"1.5"', /whole number/]]],
+  ['breakdown', 'limit=1e1', [['limit', '"1e1"', /whole number/]]],
+  ['breakdown', 'limit=٣', [['limit', '"٣"', /whole number/]]],
+  ['breakdown', 'order_by=revenue', [['order_by', '"revenue"', /one of pageviews/]]],
+  ['breakdown', 'order_by=', [['order_by', '""', /one of pageviews/]]],
+  // Unknown and repeated parameters.
+  ['stats', 'colour=red', [['colour', '"red"', /nothing: the parameters are range, from, to, metrics/]]],
+  ['stats', 'interval=day', [['interval', '"day"', /nothing: the parameters are/]]],
+  ['timeseries', 'dimension=page', [['dimension', '"page"', /nothing: the parameters are .*interval/]]],
+  ['breakdown', 'Limit=5', [['Limit', '"5"', /nothing: the parameters are .*limit/]]],
+  ['stats', '__proto__=x', [['__proto__', '"x"', /nothing/]]],
+  ['stats', '=x', [['', '"x"', /nothing/]]],
+  ['stats', 'range=7d&range=30d', [['range', '"7d and 30d"', /one value/]]],
+  ['stats', 'range=7d&range=7d', [['range', '"7d and 7d"', /one value/]]],
+  ['breakdown', 'limit=5&limit=6', [['limit', '"5 and 6"', /one value/]]],
+  // Everything that is wrong is named at once.
+  ['breakdown', 'dimension=colour&range=8d&limit=0&x=y', [['x', '"y"', /nothing/], ['dimension', '"colour"', /one of/], ['range', '"8d"', /one of/], ['limit', '"0"', /from 1/]]],
+];
+for (const [kind, text, named] of REFUSED) {
+  test(`${kind}?${text} is refused for ${named.map(([parameter]) => parameter || 'its empty name').join(', ')}`, () => {
+    const { errors, detail } = refusal(kind, text);
+    const sorted = (list: readonly { parameter: string; value: string }[]) => list.map(({ parameter, value }) => `${parameter}=${value}`).sort();
+    assert.deepEqual(sorted(errors), sorted(named.map(([parameter, value]) => ({ parameter, value }))));
+    for (const [parameter, value, accepts] of named) {
+      const error = errors.find((one) => one.parameter === parameter)!;
+      assert.match(error.accepts, accepts);
+      assert.ok(detail.includes(`${parameter} ${value}: accepts ${error.accepts}`), detail);
+    }
+  });
+}
+
+test('a breakdown needs a dimension', () => {
+  assert.throws(() => breakdownQuery(new Map(), KOLKATA, NOW), (error) => error instanceof Problem && error.errors.some(({ parameter }) => parameter === 'dimension'));
+});
+
+test('every dimension takes each of its own metrics, and orders by it', () => {
+  for (const dimension of DIMENSION_NAMES) {
+    for (const metric of metricsOf(dimension)) {
+      const query = ask('breakdown', `dimension=${dimension}&metrics=${metric}&order_by=${metric}`);
+      assert.deepEqual([query.dimension, query.metrics, query.order_by], [dimension, [metric], metric]);
+    }
+  }
+});
+
+test('metrics keep the order they were asked in', () => {
+  assert.deepEqual(ask('stats', 'metrics=revenue,visitors,bots').metrics, ['revenue', 'visitors', 'bots']);
+});
+
+for (const limit of [1, 10, 99, 100]) test(`limit=${limit} is accepted`, () => { assert.equal(ask('breakdown', `limit=${limit}`).limit, limit); });
+
+test('long names and values are shortened in the answer', () => {
+  const { errors, detail } = refusal('stats', `${'n'.repeat(10_000)}=${'v'.repeat(10_000)}`);
+  assert.ok(errors[0]!.parameter.length <= 80 && errors[0]!.value.length <= 80 && detail.length < 500);
+});
+
+test('dates at the end of the calendar are answered, not failed on', () => {
+  assert.throws(() => ask('stats', 'from=0001-01-01&to=9999-12-31'), Problem);
+  for (const text of ['from=9999-12-31&to=9999-12-31', 'from=0001-01-01&to=0001-01-02']) {
+    try {
+      ask('stats', text);
+    } catch (error) {
+      assert.ok(error instanceof Problem, String(error));
+    }
+  }
+});
