@@ -1,5 +1,5 @@
 // Reads a web server's access log, one line at a time, and says what becomes of each line.
-// before: the file a web server wrote; next: local/import.ts
+// before: the file a web server wrote; next: local/import-log.ts
 //
 // Own code, because npm has no well-kept parser of these two formats: what is there (clf-parser 0.0.2, alpine 0.2.1,
 // nginxparser 2.1.0) are packages of one person each, unmaintained for years.

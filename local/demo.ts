@@ -7,10 +7,12 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { LIMITS } from '../core/event.ts';
 import { newKey } from '../core/keys.ts';
+import { Client, reasonOf } from './client.ts';
 import { demoHistory, demoVisit, randomFrom, type Random, type TimedEvent } from './demo-shop.ts';
-import { start } from './start.ts';
+import { CannotStart, start } from './start.ts';
 
 const SITE = 'demo';
+const KEY_LABEL = 'npm run demo';
 const HISTORY_DAYS = 7;
 /** Milliseconds between two live visits, on average. */
 const VISIT_EVERY_MS = 1500;
@@ -19,43 +21,6 @@ const TIMEOUT_MS = 10_000;
 const FAILURES_EVERY_MS = 30_000;
 
 type Say = (line: string) => void;
-
-/** Creates the demo's site and keys with the admin key. */
-class Shop {
-  constructor(private readonly url: string, private readonly adminKey: string) {}
-
-  /** Creates the site; says whether it was there before. */
-  async create(): Promise<boolean> {
-    const found = await this.#ask('GET', `/v1/sites/${SITE}`);
-    if (found.status === 200) return true;
-    const timezone = Intl.DateTimeFormat().resolvedOptions().timeZone;
-    await expectOk(await this.#ask('PUT', `/v1/sites/${SITE}`, { name: 'Demo shop', timezone, currency: 'EUR' }), 'to create the site');
-    return false;
-  }
-
-  async makeKey(scope: 'read' | 'write'): Promise<{ id: string; key: string }> {
-    const answer = await this.#ask('POST', `/v1/sites/${SITE}/keys`, { scope, label: 'npm run demo' });
-    await expectOk(answer, `to make a ${scope} key`);
-    return (await answer.json()) as { id: string; key: string };
-  }
-
-  async revokeKey(id: string): Promise<void> {
-    await expectOk(await this.#ask('DELETE', `/v1/sites/${SITE}/keys/${id}`), 'to revoke a key');
-  }
-
-  #ask(method: string, path: string, body?: object): Promise<Response> {
-    return fetch(this.url + path, {
-      method,
-      headers: { authorization: `Bearer ${this.adminKey}`, 'content-type': 'application/json' },
-      ...(body !== undefined && { body: JSON.stringify(body) }),
-      signal: AbortSignal.timeout(TIMEOUT_MS),
-    });
-  }
-}
-
-async function expectOk(answer: Response, doing: string): Promise<void> {
-  if (!answer.ok) throw new Error(`the server refused ${doing} with status ${answer.status}: ${(await answer.text()).slice(0, 500)}`);
-}
 
 /** Counts what could not be sent, and tells it in one line now and then: a demo goes on. */
 class Failures {
@@ -71,15 +36,14 @@ class Failures {
   }
 }
 
-/** Sends a request and counts its events as failed where it is not taken. */
+/** Sends a request once, as its events have no ids, and counts them as failed where it is not taken. */
 async function post(url: string, init: RequestInit, events: number, failures: Failures): Promise<void> {
   try {
     const answer = await fetch(url, { ...init, method: 'POST', signal: AbortSignal.timeout(TIMEOUT_MS) });
     await answer.text(); // Read to its end, so that the connection serves again.
     if (!answer.ok) failures.add(events, `status ${answer.status}`);
   } catch (error) {
-    const { cause, message } = error as Error & { cause?: { code?: string } };
-    failures.add(events, cause?.code ?? message);
+    failures.add(events, reasonOf(error));
   }
 }
 
@@ -125,10 +89,9 @@ async function sendVisits(url: string, random: Random, forMs: number, failures: 
 /** What the person at the terminal needs: where to look, and the one command that shows the numbers. */
 function introduction(url: string, readKey: string): string[] {
   return [
-    `Dashboard: ${url}/`,
-    `Its site is ${SITE}, its read key ${readKey}`,
-    'The same numbers on the command line:',
-    `  curl -H "Authorization: Bearer ${readKey}" "${url}/v1/sites/${SITE}/timeseries?range=today&interval=hour&metrics=visitors,pageviews"`,
+    `Footfall is ready on ${url}, with the site ${SITE}`,
+    'Its numbers of today, as they grow:',
+    `  curl -s -H "Authorization: Bearer ${readKey}" "${url}/v1/sites/${SITE}/stats?range=today"`,
   ];
 }
 
@@ -140,20 +103,21 @@ async function demo({ minutes, seed, dataFolder, port, say, signal }: DemoOption
   const adminKey = process.env.FOOTFALL_ADMIN_KEY || newKey('admin');
   const server = await start({ dataFolder, port, host: '127.0.0.1', adminKey, report: say });
   try {
-    const shop = new Shop(server.url, server.adminKey);
+    const client = new Client({ url: server.url, key: server.adminKey, report: say });
     const failures = new Failures(say);
     const random = randomFrom(seed);
     say(`The visitors are made up from --seed ${seed}`);
 
-    if (await shop.create()) say('The demo shop is there from before, with its history');
+    const timezone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+    if (await client.createSite(SITE, { name: 'Demo shop', timezone, currency: 'EUR' })) say('The demo shop is there from before, with its history');
     else {
       const history = demoHistory(random, Date.now(), HISTORY_DAYS, (ms) => new Date(ms).getHours());
-      const write = await shop.makeKey('write');
+      const write = await client.makeKey(SITE, 'write', KEY_LABEL);
       await sendHistory(server.url, write.key, history, failures);
-      await shop.revokeKey(write.id);
+      await client.revokeKey(SITE, write.id);
       say(`Sent ${history.length.toLocaleString('en-US')} events of the last ${HISTORY_DAYS} days`);
     }
-    const read = await shop.makeKey('read');
+    const read = await client.makeKey(SITE, 'read', KEY_LABEL);
     for (const line of introduction(server.url, read.key)) say(line);
 
     say(`Visitors are coming, about ${60_000 / VISIT_EVERY_MS} a minute for ${minutes} minutes; Ctrl-C ends the demo`);
@@ -194,4 +158,10 @@ async function main(): Promise<void> {
   await demo({ minutes, seed, dataFolder: process.env.FOOTFALL_DATA || join('data', 'demo'), port, say, signal: ending.signal });
 }
 
-if (process.argv[1] !== undefined && import.meta.filename === realpathSync(process.argv[1])) await main();
+if (process.argv[1] !== undefined && import.meta.filename === realpathSync(process.argv[1])) {
+  await main().catch((error: unknown) => {
+    if (!(error instanceof CannotStart)) throw error;
+    process.stderr.write(`${error.message}\n`);
+    process.exitCode = 1;
+  });
+}

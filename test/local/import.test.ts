@@ -12,7 +12,8 @@ import { text } from 'node:stream/consumers';
 import { test, type TestContext } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { checkEvent, Refused } from '../../core/event.ts';
-import { importLog, ImportError, summaryLines, type ImportOptions, type ImportSummary } from '../../local/import.ts';
+import { importLog, ImportError, type ImportOptions, type ImportSummary } from '../../local/import-log.ts';
+import { summaryLines } from '../../local/import.ts';
 
 const FIXTURE = join(import.meta.dirname, '../fixtures/access.log');
 const COMMAND = join(import.meta.dirname, '../../local/import.ts');
