@@ -3,7 +3,7 @@
 // tables below. before: the client; next: core/collect.ts
 
 import { isIP } from 'node:net';
-import { isDay } from './zone.ts';
+import { isDay } from './hour.ts';
 
 /** Limits of the two doors (DESIGN §3), in bytes of body and events a request. */
 export const LIMITS = {

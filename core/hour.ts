@@ -1,6 +1,4 @@
-// Names of hours and partitions. An hour is a UTC hour, the unit of storage and of work.
-import { isDay } from './zone.ts';
-
+// Quarters, hours and days by name. An hour is a UTC hour, the unit of storage and of work.
 /** Milliseconds of a quarter of an hour, the atom of time: every time zone on Earth is a multiple of it. */
 export const QUARTER_MS = 900_000;
 /** Milliseconds of an hour, the unit of storage and of work. */
@@ -49,4 +47,11 @@ export function hoursOfLocalDay(day: string): { from: Hour; to: Hour } {
   if (!isDay(day)) throw new Error(`day ${JSON.stringify(day)}: accepts a date that exists, YYYY-MM-DD`);
   const midnight = Date.parse(`${day}T00:00:00Z`);
   return { from: hourOf(midnight - 14 * HOUR_MS), to: hourOf(midnight + 35 * HOUR_MS) };
+}
+
+/** Whether the text is a calendar date `YYYY-MM-DD` that exists. */
+export function isDay(text: string): boolean {
+  if (!/^\d{4}-\d{2}-\d{2}$/.test(text)) return false;
+  const ms = Date.parse(`${text}T00:00:00Z`);
+  return !Number.isNaN(ms) && new Date(ms).toISOString().startsWith(text);
 }

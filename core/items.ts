@@ -18,12 +18,11 @@ export interface QuarterBucket extends Bucket { quarter: number }
 /** Sums by value, of each dimension. */
 export type Breakdowns = { [K in DimensionName]?: Map<string, Sums> };
 
-/** Sums of a result row, without its zeros; `at` picks from columns that hold lists. */
-function sumsOf(row: ResultRow, prefix = '', at?: number): Sums {
+/** The sums at a place of a result row's lists, without the zeros. */
+function sumsAt(row: ResultRow, at: number): Sums {
   const sums: Sums = {};
   for (const name of SUM_NAMES) {
-    const column = row[prefix + name];
-    const value = Number((at === undefined ? column : (column as unknown[])[at]) ?? 0);
+    const value = Number((row[name] as unknown[])[at] ?? 0);
     if (value !== 0) sums[name] = value;
   }
   return sums;
@@ -41,7 +40,7 @@ export function hourItem(hour: Hour, run: string, row: ResultRow): StoreItem {
     sk: hourKey(hour),
     run,
     quarters,
-    sums: quarters.map((_, i) => sumsOf(row, '', i)),
+    sums: quarters.map((_, i) => sumsAt(row, i)),
     sketches: quarters.map((_, i) => sketchOf((row.sketch as unknown[])[i])),
   };
 }
@@ -52,9 +51,13 @@ export function dayItems(day: LocalDay, run: string, row: ResultRow): StoreItem[
   const dimensions = (row.dimensions ?? []) as string[];
   const values = (row.dimension_values ?? []) as string[];
   const breakdowns: Record<string, [string, Sums][]> = {};
-  dimensions.forEach((dimension, i) => (breakdowns[dimension] ??= []).push([values[i]!, sumsOf(row, 'value_', i)]));
+  let sums: Sums = {};
+  dimensions.forEach((dimension, i) => {
+    if (dimension === '') sums = sumsAt(row, i);
+    else (breakdowns[dimension] ??= []).push([values[i]!, sumsAt(row, i)]);
+  });
   return [
-    { pk, sk: dayKey(day), run, sums: sumsOf(row), sketch: sketchOf(row.sketch) },
+    { pk, sk: dayKey(day), run, sums, sketch: sketchOf(row.sketch) },
     { pk, sk: breakdownKey(day), run, gzip: gzipSync(JSON.stringify(breakdowns), { level: 1 }) },
   ];
 }

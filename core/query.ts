@@ -6,7 +6,8 @@ import {
 } from './metrics.ts';
 import { Problem, type FieldError } from './problem.ts';
 import type { Site } from './sites.ts';
-import { dayAfter, isDay, localDayAt, type LocalDay } from './zone.ts';
+import { isDay } from './hour.ts';
+import { dayAfter, localDayAt, type LocalDay } from './zone.ts';
 
 export type Interval = 'hour' | 'day' | 'month';
 

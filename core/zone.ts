@@ -90,10 +90,3 @@ export function daysBetween(from: LocalDay, to: LocalDay): LocalDay[] {
   for (let day = from; day <= to; day = dayAfter(day)) days.push(day);
   return days;
 }
-
-/** Whether the text is a calendar date `YYYY-MM-DD` that exists. */
-export function isDay(text: string): boolean {
-  if (!/^\d{4}-\d{2}-\d{2}$/.test(text)) return false;
-  const ms = Date.parse(`${text}T00:00:00Z`);
-  return !Number.isNaN(ms) && new Date(ms).toISOString().startsWith(text);
-}

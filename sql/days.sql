@@ -1,5 +1,6 @@
--- What does a local day's serving item hold, for each site that changed? One row per site: totals, a sketch, and the
--- top values of each dimension with the rest under '(other)'. Adds up committed runs of hours; never reads events.
+-- What does a local day's serving item hold, for each site that changed? One row per site: a sketch, and lists of
+-- sums: the day's own (dimension ''), and of each dimension the top values with the rest under '(other)'. Adds up
+-- committed runs of hours; never reads events. A site that vanished from the day has null lists.
 with changed as (
   select distinct site_id from changes where run in (:changed_runs) and local_day = :day
 ),
@@ -8,29 +9,6 @@ of_day as (
   from hours h
   join changed c on c.site_id = h.site_id
   where h.run in (:runs) and h.local_day = :day
-),
-totals as (
-  select
-    site_id,
-    cast(sum(events) as bigint) as events,
-    cast(sum(pageviews) as bigint) as pageviews,
-    cast(sum(visits) as bigint) as visits,
-    cast(sum(engaged_visits) as bigint) as engaged_visits,
-    cast(sum(visit_ms) as bigint) as visit_ms,
-    cast(sum(view_items) as bigint) as view_items,
-    cast(sum(add_to_carts) as bigint) as add_to_carts,
-    cast(sum(checkouts) as bigint) as checkouts,
-    cast(sum(purchases) as bigint) as purchases,
-    cast(sum(refunds) as bigint) as refunds,
-    cast(greatest(-9000000000000000000, least(9000000000000000000,
-      sum(cast(revenue_micros as decimal(38, 0))))) as bigint) as revenue_micros,
-    cast(sum(items) as bigint) as items,
-    cast(sum(exits) as bigint) as exits,
-    cast(sum(bots) as bigint) as bots,
-    cast(sum(rejected) as bigint) as rejected
-  from of_day
-  where dimension = ''
-  group by site_id
 ),
 sketches as (
   select site_id, array_agg(register order by register) as sketch
@@ -62,7 +40,6 @@ by_value as (
     cast(sum(bots) as bigint) as bots,
     cast(sum(rejected) as bigint) as rejected
   from of_day
-  where dimension <> ''
   group by site_id, dimension, value
 ),
 placed as (
@@ -95,39 +72,34 @@ top_values as (
   from placed
   group by site_id, dimension, case when place <= :top then value else '(other)' end
 ),
-breakdowns as (
+lists as (
   select
     site_id,
     array_agg(dimension order by dimension, place, value) as dimensions,
     array_agg(value order by dimension, place, value) as dimension_values,
-    array_agg(events order by dimension, place, value) as value_events,
-    array_agg(pageviews order by dimension, place, value) as value_pageviews,
-    array_agg(visits order by dimension, place, value) as value_visits,
-    array_agg(engaged_visits order by dimension, place, value) as value_engaged_visits,
-    array_agg(visit_ms order by dimension, place, value) as value_visit_ms,
-    array_agg(view_items order by dimension, place, value) as value_view_items,
-    array_agg(add_to_carts order by dimension, place, value) as value_add_to_carts,
-    array_agg(checkouts order by dimension, place, value) as value_checkouts,
-    array_agg(purchases order by dimension, place, value) as value_purchases,
-    array_agg(refunds order by dimension, place, value) as value_refunds,
-    array_agg(revenue_micros order by dimension, place, value) as value_revenue_micros,
-    array_agg(items order by dimension, place, value) as value_items,
-    array_agg(exits order by dimension, place, value) as value_exits,
-    array_agg(bots order by dimension, place, value) as value_bots,
-    array_agg(rejected order by dimension, place, value) as value_rejected
+    array_agg(events order by dimension, place, value) as events,
+    array_agg(pageviews order by dimension, place, value) as pageviews,
+    array_agg(visits order by dimension, place, value) as visits,
+    array_agg(engaged_visits order by dimension, place, value) as engaged_visits,
+    array_agg(visit_ms order by dimension, place, value) as visit_ms,
+    array_agg(view_items order by dimension, place, value) as view_items,
+    array_agg(add_to_carts order by dimension, place, value) as add_to_carts,
+    array_agg(checkouts order by dimension, place, value) as checkouts,
+    array_agg(purchases order by dimension, place, value) as purchases,
+    array_agg(refunds order by dimension, place, value) as refunds,
+    array_agg(revenue_micros order by dimension, place, value) as revenue_micros,
+    array_agg(items order by dimension, place, value) as items,
+    array_agg(exits order by dimension, place, value) as exits,
+    array_agg(bots order by dimension, place, value) as bots,
+    array_agg(rejected order by dimension, place, value) as rejected
   from top_values
   group by site_id
 )
 select
-  c.site_id,
-  t.events, t.pageviews, t.visits, t.engaged_visits, t.visit_ms, t.view_items,
-  t.add_to_carts, t.checkouts, t.purchases, t.refunds, t.revenue_micros, t.items,
-  t.exits, t.bots, t.rejected,
-  s.sketch, b.dimensions, b.dimension_values,
-  b.value_events, b.value_pageviews, b.value_visits, b.value_engaged_visits, b.value_visit_ms,
-  b.value_view_items, b.value_add_to_carts, b.value_checkouts, b.value_purchases, b.value_refunds,
-  b.value_revenue_micros, b.value_items, b.value_exits, b.value_bots, b.value_rejected
+  c.site_id, s.sketch, v.dimensions, v.dimension_values,
+  v.events, v.pageviews, v.visits, v.engaged_visits, v.visit_ms, v.view_items,
+  v.add_to_carts, v.checkouts, v.purchases, v.refunds, v.revenue_micros, v.items,
+  v.exits, v.bots, v.rejected
 from changed c
-left join totals t on t.site_id = c.site_id
 left join sketches s on s.site_id = c.site_id
-left join breakdowns b on b.site_id = c.site_id
+left join lists v on v.site_id = c.site_id

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { dayAfter, daysBetween, isDay, isTimeZone, localDayAt, localHourAt, offsetAt, startOfLocalDay } from '../../core/zone.ts';
+import { isDay } from '../../core/hour.ts';
+import { dayAfter, daysBetween, isTimeZone, localDayAt, localHourAt, offsetAt, startOfLocalDay } from '../../core/zone.ts';
 
 const HOUR = 3_600_000;
 const SEED = 20261120;
