@@ -12,11 +12,11 @@ const people = (first: number, count: number) => Array.from({ length: count }, (
 type Values = Record<string, Record<string, Sums>>;
 
 function dayOf(site: string, day: string, sums: Sums, registers: number[] = [], values: Values = {}) {
-  const flat = Object.entries(values).flatMap(([dimension, ofValue]) => Object.entries(ofValue).map(([value, its]) => ({ dimension, value, its })));
+  const flat = Object.entries({ '': { '': sums }, ...values }).flatMap(([dimension, ofValue]) => Object.entries(ofValue).map(([value, its]) => ({ dimension, value, its })));
   return dayItems(day, 'run-1', {
-    site_id: site, ...sums, sketch: registers,
+    site_id: site, sketch: registers,
     dimensions: flat.map(({ dimension }) => dimension), dimension_values: flat.map(({ value }) => value),
-    ...Object.fromEntries(SUM_NAMES.map((name) => [`value_${name}`, flat.map(({ its }) => BigInt(its[name] ?? 0))])),
+    ...Object.fromEntries(SUM_NAMES.map((name) => [name, flat.map(({ its }) => BigInt(its[name] ?? 0))])),
   });
 }
 
