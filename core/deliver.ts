@@ -1,11 +1,11 @@
 // The transform: envelopes in, rows out. before: the stream (core/collect.ts); next: the lake, and core/rollup.ts
-import { LIMITS, Refused, checkEvent, type Row } from './event.ts';
+import { LIMITS, Refused, checkEvent } from './event.ts';
 import { QUARTER_MS, hourOf, partitionOf, type Partition } from './hour.ts';
 import type { Clock } from './ports.ts';
 import { UNKNOWN_SITE, type Site, type Sites } from './sites.ts';
 import type { Salts } from './salts.ts';
 import { localDayAt, type LocalDay } from './zone.ts';
-import type { Context, Draft, Step } from './deliver/draft.ts';
+import { newDraft, type Context, type Draft, type Step } from './deliver/draft.ts';
 import { NotAnEnvelope, parse, type Parsed } from './deliver/parse.ts';
 import { check } from './deliver/check.ts';
 import { site } from './deliver/site.ts';
@@ -17,11 +17,11 @@ import { page } from './deliver/page.ts';
 import { source } from './deliver/source.ts';
 import { visitor } from './deliver/visitor.ts';
 import { sketch } from './deliver/sketch.ts';
-import { refusedRow, rowJson, rowsOf } from './deliver/row.ts';
+import { itemRows, refusedRow, row, rowJson } from './deliver/row.ts';
 
 // Two lists, because a cookieless visitor's salt is read by the local day that `time` finds.
 const PLACE_IN_TIME: readonly Step[] = [check, site, time];
-const DESCRIBE: readonly Step[] = [bot, place, device, page, source, visitor, sketch];
+const DESCRIBE: readonly Step[] = [bot, place, device, page, source, visitor, sketch, row];
 
 /** What became of one stream record. */
 export type Delivered =
@@ -84,7 +84,7 @@ function placeInTime({ envelope, claimed, events }: Parsed, context: Context): B
   const refusedAt = { ts, quarter: Math.floor(ts / QUARTER_MS), local_day: localDayAt(known?.timezone ?? 'UTC', ts) };
   // Made-up ids stay out of the rows: whoever makes them up must not decide how many sites are rolled up.
   const site_id = known?.id ?? UNKNOWN_SITE;
-  const draftOf = (raw: unknown, index: number) => ({ envelope, raw, index, claimed, site_id, ...refusedAt }) as Draft;
+  const draftOf = (raw: unknown, index: number) => newDraft({ envelope, raw, index, claimed, site_id, ...refusedAt });
   if (events instanceof Refused) return { hourStart, drafts: [{ draft: draftOf(undefined, 0), refused: events }] };
 
   const most = LIMITS[envelope.via === 'api' ? 'api' : 'beacon'].events;
@@ -115,11 +115,12 @@ function firstTime(events: readonly unknown[] | Refused, at: number): number | u
 }
 
 function describe({ hourStart, drafts }: Batch, context: Context): Delivered {
-  const rows: Row[] = [];
+  const rows: string[] = [];
   for (const progress of drafts) {
+    const { draft, events = 1 } = progress;
     if (!progress.refused) run(DESCRIBE, progress, context);
-    if (progress.refused) rows.push(refusedRow(progress.draft, progress.refused, context.processedAt, progress.events));
-    else rows.push(...rowsOf(progress.draft, context));
+    if (progress.refused) rows.push(rowJson(refusedRow(draft, progress.refused, context.processedAt, events)));
+    else rows.push(rowJson(draft), ...itemRows(draft).map(rowJson));
   }
-  return { kind: 'rows', partition: partitionOf(hourOf(hourStart)), rows: rows.map(rowJson) };
+  return { kind: 'rows', partition: partitionOf(hourOf(hourStart)), rows };
 }

@@ -11,20 +11,20 @@ export const hourKey = (hour: Hour): string => `H#${hour}`;
 export const dayKey = (day: LocalDay): string => `D#${day}`;
 export const breakdownKey = (day: LocalDay): string => `B#${day}`;
 
-/** Sums and visitors of a stretch of time. */
-export interface Bucket { sums: Sums; sketch: Sketch }
+/** Sums and visitors of a stretch of time; the sketch as its bytes, since not every read asks for visitors. */
+export interface Bucket { sums: Sums; sketch: Uint8Array }
 /** A quarter's bucket; `quarter` is epoch ms ÷ 900,000. */
 export interface QuarterBucket extends Bucket { quarter: number }
 /** Sums by value, of each dimension. */
 export type Breakdowns = { [K in DimensionName]?: Map<string, Sums> };
 
-/** The sums at a place of a result row's lists, without the zeros. */
-function sumsAt(row: ResultRow, at: number): Sums {
+/** Sums from numbers in the order of SUM_NAMES, without the zeros. */
+function sumsOf(numbers: readonly unknown[]): Sums {
   const sums: Sums = {};
-  for (const name of SUM_NAMES) {
-    const value = Number((row[name] as unknown[])[at] ?? 0);
+  SUM_NAMES.forEach((name, i) => {
+    const value = Number(numbers[i]);
     if (value !== 0) sums[name] = value;
-  }
+  });
   return sums;
 }
 
@@ -40,35 +40,38 @@ export function hourItem(hour: Hour, run: string, row: ResultRow): StoreItem {
     sk: hourKey(hour),
     run,
     quarters,
-    sums: quarters.map((_, i) => sumsAt(row, i)),
+    sums: quarters.map((_, i) => sumsOf(SUM_NAMES.map((name) => (row[name] as unknown[])[i]))),
     sketches: quarters.map((_, i) => sketchOf((row.sketch as unknown[])[i])),
   };
 }
 
+/** Between the fields of a text of `sql/days.sql`: the dimension, the value, and the sums in the order of SUM_NAMES. */
+export const SEPARATOR = '\u001f';
+
 /** The two items of a row of `sql/days.sql`. */
 export function dayItems(day: LocalDay, run: string, row: ResultRow): StoreItem[] {
   const pk = String(row.site_id);
-  const dimensions = (row.dimensions ?? []) as string[];
-  const values = (row.dimension_values ?? []) as string[];
   const breakdowns: Record<string, [string, Sums][]> = {};
-  let sums: Sums = {};
-  dimensions.forEach((dimension, i) => {
-    if (dimension === '') sums = sumsAt(row, i);
-    else (breakdowns[dimension] ??= []).push([values[i]!, sumsAt(row, i)]);
-  });
+  let total: Sums = {};
+  for (const text of (row.sums ?? []) as string[]) {
+    const [dimension = '', value = '', ...numbers] = text.split(SEPARATOR);
+    const sums = sumsOf(numbers);
+    if (dimension === '') total = sums;
+    else (breakdowns[dimension] ??= []).push([value, sums]);
+  }
   return [
-    { pk, sk: dayKey(day), run, sums, sketch: sketchOf(row.sketch) },
+    { pk, sk: dayKey(day), run, sums: total, sketch: sketchOf(row.sketch) },
     { pk, sk: breakdownKey(day), run, gzip: gzipSync(JSON.stringify(breakdowns), { level: 1 }) },
   ];
 }
 
 export function quartersOf(item: StoreItem): QuarterBucket[] {
   const { quarters, sums, sketches } = item as unknown as { quarters: number[]; sums: Sums[]; sketches: Uint8Array[] };
-  return quarters.map((quarter, i) => ({ quarter, sums: sums[i]!, sketch: Sketch.from(sketches[i]!) }));
+  return quarters.map((quarter, i) => ({ quarter, sums: sums[i]!, sketch: sketches[i]! }));
 }
 
 export function dayOf(item: StoreItem): Bucket {
-  return { sums: item.sums as Sums, sketch: Sketch.from(item.sketch as Uint8Array) };
+  return { sums: item.sums as Sums, sketch: item.sketch as Uint8Array };
 }
 
 export function breakdownsOf(item: StoreItem): Breakdowns {

@@ -23,23 +23,29 @@ export interface StatsResult { metrics: MetricValues; partial?: true }
 export interface TimeseriesResult { time: string; metrics: MetricValues; partial?: true }
 export interface BreakdownResult { value: string; metrics: MetricValues }
 
-function emptyBucket(): Bucket {
-  return { sums: {}, sketch: new Sketch() };
-}
+/** What buckets add up to; visitors are merged only where they are asked for. */
+class Total {
+  private readonly sums: Sums = {};
+  private readonly sketch: Sketch | undefined;
 
-function addBucket(bucket: Bucket, { sums, sketch }: Bucket): void {
-  addSums(bucket.sums, sums);
-  bucket.sketch.merge(sketch);
-}
-
-/** Rates are rounded to four decimals; they are divided here and nowhere else. */
-function valuesOf(metrics: readonly MetricName[], { sums, sketch }: Bucket): MetricValues {
-  const values: MetricValues = {};
-  for (const name of metrics) {
-    const value = METRICS[name].of(sums, () => sketch.count());
-    values[name] = value === null || Number.isInteger(value) ? value : Math.round(value * 10_000) / 10_000;
+  constructor(private readonly metrics: readonly MetricName[]) {
+    this.sketch = metrics.includes('visitors') ? new Sketch() : undefined;
   }
-  return values;
+
+  add({ sums, sketch }: { sums: Sums; sketch?: Uint8Array }): void {
+    addSums(this.sums, sums);
+    if (sketch) this.sketch?.merge(sketch);
+  }
+
+  /** The metrics. Rates are rounded to four decimals; they are divided here and nowhere else. */
+  values(): MetricValues {
+    const values: MetricValues = {};
+    for (const name of this.metrics) {
+      const value = METRICS[name].of(this.sums, () => this.sketch?.count() ?? 0);
+      values[name] = value === null || Number.isInteger(value) ? value : Math.round(value * 10_000) / 10_000;
+    }
+    return values;
+  }
 }
 
 async function daysOf(metrics: Store, { site, from, to }: StatsQuery): Promise<Map<LocalDay, Bucket>> {
@@ -57,20 +63,20 @@ function answer<Q, R>(query: Q, completeThrough: number | undefined, results: R[
 
 /** Totals over the range; one store query. */
 export async function stats(metrics: Store, query: StatsQuery, completeThrough: number | undefined): Promise<Answer<StatsQuery, StatsResult>> {
-  const total = emptyBucket();
-  for (const day of (await daysOf(metrics, query)).values()) addBucket(total, day);
+  const total = new Total(query.metrics);
+  for (const day of (await daysOf(metrics, query)).values()) total.add(day);
   const end = startOfLocalDay(query.time_zone, dayAfter(query.to));
-  return answer(query, completeThrough, [{ metrics: valuesOf(query.metrics, total), ...partial(end, completeThrough) }]);
+  return answer(query, completeThrough, [{ metrics: total.values(), ...partial(end, completeThrough) }]);
 }
 
 /** One result for each hour, day or month of the range, empty ones too; one store query. */
 export async function timeseries(metrics: Store, query: TimeseriesQuery, completeThrough: number | undefined): Promise<Answer<TimeseriesQuery, TimeseriesResult>> {
   const slots = query.interval === 'hour' ? await hourSlots(metrics, query) : await daySlots(metrics, query);
-  const results = slots.map(({ time, end, bucket }) => ({ time, metrics: valuesOf(query.metrics, bucket), ...partial(end, completeThrough) }));
+  const results = slots.map(({ time, end, total }) => ({ time, metrics: total.values(), ...partial(end, completeThrough) }));
   return answer(query, completeThrough, results);
 }
 
-interface Slot { time: string; end: number; bucket: Bucket }
+interface Slot { time: string; end: number; total: Total }
 
 /** Days, or months named by their first day; `end` is the end of a slot's last day in the range. */
 async function daySlots(metrics: Store, query: TimeseriesQuery): Promise<Slot[]> {
@@ -78,23 +84,24 @@ async function daySlots(metrics: Store, query: TimeseriesQuery): Promise<Slot[]>
   const slots = new Map<string, Slot>();
   for (const day of daysBetween(query.from, query.to)) {
     const time = query.interval === 'month' ? `${day.slice(0, 7)}-01` : day;
-    const slot = slots.get(time) ?? { time, end: 0, bucket: emptyBucket() };
+    const slot = slots.get(time) ?? { time, end: 0, total: new Total(query.metrics) };
     slots.set(time, slot);
     const bucket = days.get(day);
-    if (bucket) addBucket(slot.bucket, bucket);
+    if (bucket) slot.total.add(bucket);
     slot.end = startOfLocalDay(query.time_zone, dayAfter(day));
   }
   return [...slots.values()];
 }
 
 /** Local hours: quarters under the hour and offset they have on the site's clocks. A day of 25 hours has 25. */
-async function hourSlots(metrics: Store, { site, from, to, time_zone }: TimeseriesQuery): Promise<Slot[]> {
+async function hourSlots(metrics: Store, query: TimeseriesQuery): Promise<Slot[]> {
+  const { site, from, to, time_zone } = query;
   const start = startOfLocalDay(time_zone, from);
   const end = startOfLocalDay(time_zone, dayAfter(to));
   const slots = new Map<string, Slot>();
   const slotAt = (ms: number) => {
     const time = localHourAt(time_zone, ms);
-    const slot = slots.get(time) ?? { time, end: 0, bucket: emptyBucket() };
+    const slot = slots.get(time) ?? { time, end: 0, total: new Total(query.metrics) };
     slots.set(time, slot);
     return slot;
   };
@@ -102,7 +109,7 @@ async function hourSlots(metrics: Store, { site, from, to, time_zone }: Timeseri
   for (const item of await metrics.range(site, hourKey(hourOf(start)), hourKey(hourOf(end + HOUR_MS - 1)))) {
     for (const bucket of quartersOf(item)) {
       const ms = bucket.quarter * QUARTER_MS;
-      if (ms >= start && ms < end) addBucket(slotAt(ms).bucket, bucket);
+      if (ms >= start && ms < end) slotAt(ms).total.add(bucket);
     }
   }
   return [...slots.values()];
@@ -110,24 +117,24 @@ async function hourSlots(metrics: Store, { site, from, to, time_zone }: Timeseri
 
 /** The values of a dimension with the highest `order_by`; one store query. `(other)` comes last, whatever its size. */
 export async function breakdown(metrics: Store, query: BreakdownQuery, completeThrough: number | undefined): Promise<Answer<BreakdownQuery, BreakdownResult>> {
-  const byValue = new Map<string, Sums>();
+  const byValue = new Map<string, Total>();
   for (const item of await metrics.range(query.site, breakdownKey(query.from), breakdownKey(query.to))) {
-    for (const [value, more] of breakdownsOf(item)[query.dimension] ?? []) {
-      const sums = byValue.get(value) ?? {};
-      byValue.set(value, sums);
-      addSums(sums, more);
+    for (const [value, sums] of breakdownsOf(item)[query.dimension] ?? []) {
+      const total = byValue.get(value) ?? new Total(query.metrics);
+      byValue.set(value, total);
+      total.add({ sums });
     }
   }
   const other = byValue.get(OTHER);
   byValue.delete(OTHER);
-  const all = [...byValue].map(([value, sums]) => ({ value, metrics: valuesOf(query.metrics, { sums, sketch: new Sketch() }) }));
   const order = (result: BreakdownResult) => result.metrics[query.order_by] ?? -Infinity;
-  const results = all
+  const results = [...byValue]
+    .map(([value, total]): BreakdownResult => ({ value, metrics: total.values() }))
     .filter((result) => query.metrics.some((name) => result.metrics[name]))
     .sort((a, b) => order(b) - order(a) || (a.value < b.value ? -1 : 1))
     .slice(0, query.limit);
   if (!other) return answer(query, completeThrough, results);
-  results.push({ value: OTHER, metrics: valuesOf(query.metrics, { sums: other, sketch: new Sketch() }) });
+  results.push({ value: OTHER, metrics: other.values() });
   return answer(query, completeThrough, results, [{
     code: 'other_values',
     message: `On some days there were more values than are kept of each day; the rest is added up under ${OTHER}.`,

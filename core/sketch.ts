@@ -26,8 +26,8 @@ const DENSE = 1;
 
 /** A mergeable count of unique visitors. */
 export class Sketch {
-  /** Rank by register; a register without a rank has seen nobody. */
-  private readonly ranks = new Map<number, number>();
+  /** Rank by register; 0 = has seen nobody. */
+  private readonly ranks = new Uint8Array(REGISTERS);
 
   /** A sketch of registers as `sql/` writes them (bucket × 64 + rank). */
   static of(registers: Iterable<number>): Sketch {
@@ -36,53 +36,59 @@ export class Sketch {
     return sketch;
   }
 
-  /** Reads what `bytes` wrote. Throws on anything else. */
-  static from(bytes: Uint8Array): Sketch {
-    const sketch = new Sketch();
-    const { ranks } = sketch;
-    if (bytes[0] === SPARSE) for (let i = 1; i < bytes.length; i += 3) ranks.set((bytes[i]! << 8) | bytes[i + 1]!, bytes[i + 2]!);
-    else for (let bucket = 0; bucket < bytes.length - 1; bucket++) if (bytes[bucket + 1]) ranks.set(bucket, bytes[bucket + 1]!);
-    const whole = bytes[0] === SPARSE ? bytes.length === 1 + 3 * ranks.size : bytes[0] === DENSE && bytes.length === 1 + REGISTERS;
-    const fits = ([bucket, rank]: [number, number]) => bucket < REGISTERS && rank >= 1 && rank <= MAX_RANK;
-    if (!whole || ![...ranks].every(fits)) throw new Error(`a sketch of ${bytes.length} bytes, kind ${bytes[0]}: accepts what Sketch.bytes wrote`);
-    return sketch;
-  }
-
+  /** Throws on a register or rank there is not. */
   add(bucket: number, rank: number): void {
-    if (rank > (this.ranks.get(bucket) ?? 0)) this.ranks.set(bucket, rank);
+    if (!(bucket >= 0 && bucket < REGISTERS && rank >= 1 && rank <= MAX_RANK)) {
+      throw new Error(`register ${bucket} with rank ${rank}: accepts registers below ${REGISTERS} with ranks from 1 to ${MAX_RANK}`);
+    }
+    if (rank > this.ranks[bucket]!) this.ranks[bucket] = rank;
   }
 
-  merge(other: Sketch): void {
-    for (const [bucket, rank] of other.ranks) this.add(bucket, rank);
+  /** Adds everybody a sketch has seen, by the bytes it wrote. Throws on anything else. */
+  merge(bytes: Uint8Array): void {
+    if (bytes[0] === SPARSE && bytes.length % 3 === 1) {
+      for (let i = 1, before = -1; i < bytes.length; i += 3) {
+        const bucket = (bytes[i]! << 8) | bytes[i + 1]!;
+        if (bucket <= before) throw new Error(`a sketch with register ${bucket} after ${before}: accepts registers in ascending order`);
+        this.add(bucket, bytes[i + 2]!);
+        before = bucket;
+      }
+    } else if (bytes[0] === DENSE && bytes.length === 1 + REGISTERS) {
+      for (let bucket = 0; bucket < REGISTERS; bucket++) if (bytes[bucket + 1]) this.add(bucket, bytes[bucket + 1]!);
+    } else {
+      throw new Error(`a sketch of ${bytes.length} bytes, kind ${bytes[0]}: accepts what Sketch.bytes wrote`);
+    }
   }
 
   /** Three bytes for each register in use, ordered, or one for each of all 4,096, whichever is shorter. */
   bytes(): Uint8Array {
-    if (this.ranks.size * 3 >= REGISTERS) {
+    const used = this.ranks.reduce((n, rank) => n + (rank > 0 ? 1 : 0), 0);
+    if (used * 3 >= REGISTERS) {
       const dense = new Uint8Array(1 + REGISTERS);
       dense[0] = DENSE;
-      for (const [bucket, rank] of this.ranks) dense[bucket + 1] = rank;
+      dense.set(this.ranks, 1);
       return dense;
     }
-    const sparse = new Uint8Array(1 + this.ranks.size * 3);
+    const sparse = new Uint8Array(1 + used * 3);
     sparse[0] = SPARSE;
     let i = 1;
-    for (const [bucket, rank] of [...this.ranks].sort(([a], [b]) => a - b)) {
+    this.ranks.forEach((rank, bucket) => {
+      if (rank === 0) return;
       sparse[i++] = bucket >> 8;
       sparse[i++] = bucket & 0xff;
       sparse[i++] = rank;
-    }
+    });
     return sparse;
   }
 
   /** The estimated number of unique visitors, a whole number ≥ 0. */
   count(): number {
-    if (this.ranks.size === 0) return 0;
     const having = new Array<number>(MAX_RANK + 1).fill(0);
-    for (const rank of this.ranks.values()) having[rank]!++;
+    for (const rank of this.ranks) having[rank]!++;
+    if (having[0] === REGISTERS) return 0;
     let z = REGISTERS * tau(1 - having[MAX_RANK]! / REGISTERS);
     for (let rank = MAX_RANK - 1; rank >= 1; rank--) z = 0.5 * (z + having[rank]!);
-    z += REGISTERS * sigma((REGISTERS - this.ranks.size) / REGISTERS);
+    z += REGISTERS * sigma(having[0]! / REGISTERS);
     // There are no more than 2^64 visitors to tell apart; registers all at their end would say infinity.
     return Math.round(Math.min(2 ** 64, (REGISTERS * REGISTERS) / (2 * Math.LN2 * z)));
   }

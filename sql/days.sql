@@ -1,6 +1,6 @@
--- What does a local day's serving item hold, for each site that changed? One row per site: a sketch, and lists of
+-- What does a local day's serving item hold, for each site that changed? One row per site: a sketch, and a list of
 -- sums: the day's own (dimension ''), and of each dimension the top values with the rest under '(other)'. Adds up
--- committed runs of hours; never reads events. A site that vanished from the day has null lists.
+-- committed runs of hours; never reads events. A site that vanished from the day has null for both.
 with changed as (
   select distinct site_id from changes where run in (:changed_runs) and local_day = :day
 ),
@@ -52,7 +52,7 @@ placed as (
 ),
 top_values as (
   select
-    site_id, dimension, case when place <= :top then value else '(other)' end as value, min(place) as place,
+    site_id, dimension, case when place <= :top then value else '(other)' end as value,
     cast(sum(events) as bigint) as events,
     cast(sum(pageviews) as bigint) as pageviews,
     cast(sum(visits) as bigint) as visits,
@@ -72,34 +72,21 @@ top_values as (
   from placed
   group by site_id, dimension, case when place <= :top then value else '(other)' end
 ),
+-- One text for a value and its sums: an array of texts costs a fraction of as many arrays as there are sums. Values hold
+-- no control characters, so chr(31) stands between.
 lists as (
   select
     site_id,
-    array_agg(dimension order by dimension, place, value) as dimensions,
-    array_agg(value order by dimension, place, value) as dimension_values,
-    array_agg(events order by dimension, place, value) as events,
-    array_agg(pageviews order by dimension, place, value) as pageviews,
-    array_agg(visits order by dimension, place, value) as visits,
-    array_agg(engaged_visits order by dimension, place, value) as engaged_visits,
-    array_agg(visit_ms order by dimension, place, value) as visit_ms,
-    array_agg(view_items order by dimension, place, value) as view_items,
-    array_agg(add_to_carts order by dimension, place, value) as add_to_carts,
-    array_agg(checkouts order by dimension, place, value) as checkouts,
-    array_agg(purchases order by dimension, place, value) as purchases,
-    array_agg(refunds order by dimension, place, value) as refunds,
-    array_agg(revenue_micros order by dimension, place, value) as revenue_micros,
-    array_agg(items order by dimension, place, value) as items,
-    array_agg(exits order by dimension, place, value) as exits,
-    array_agg(bots order by dimension, place, value) as bots,
-    array_agg(rejected order by dimension, place, value) as rejected
+    array_agg(concat_ws(chr(31), dimension, value,
+      cast(events as varchar), cast(pageviews as varchar), cast(visits as varchar), cast(engaged_visits as varchar),
+      cast(visit_ms as varchar), cast(view_items as varchar), cast(add_to_carts as varchar), cast(checkouts as varchar),
+      cast(purchases as varchar), cast(refunds as varchar), cast(revenue_micros as varchar), cast(items as varchar),
+      cast(exits as varchar), cast(bots as varchar), cast(rejected as varchar)
+    )) as sums
   from top_values
   group by site_id
 )
-select
-  c.site_id, s.sketch, v.dimensions, v.dimension_values,
-  v.events, v.pageviews, v.visits, v.engaged_visits, v.visit_ms, v.view_items,
-  v.add_to_carts, v.checkouts, v.purchases, v.refunds, v.revenue_micros, v.items,
-  v.exits, v.bots, v.rejected
+select c.site_id, s.sketch, l.sums
 from changed c
 left join sketches s on s.site_id = c.site_id
-left join lists v on v.site_id = c.site_id
+left join lists l on l.site_id = c.site_id

@@ -1,7 +1,7 @@
-// The last step: the rows of an event. Its items become rows of their own, so that products are plain sums.
+// The last step: what is left of an event's row, and the rows of its items, so that products are plain sums.
 import { ROW_COLUMNS, type ColumnType, type Envelope, type Event, type Item, type Refused, type Row } from '../event.ts';
 import { hash64 } from '../hash.ts';
-import type { Context, Draft } from './draft.ts';
+import type { Draft, Step } from './draft.ts';
 
 /** Version of the transform, stored in each row. Raise it when the meaning of a column changes. */
 export const TRANSFORM_VERSION = 1;
@@ -58,61 +58,37 @@ function revenueOf({ name }: Event, currency: string, siteCurrency: string, valu
   return name === 'refund' ? -Math.abs(valueMicros) : undefined;
 }
 
-/** The rows of an event that passed every step: its own, then one for each product among its items. */
-export function rowsOf(draft: Draft, { processedAt }: Context): Row[] {
-  const { envelope, event, site, raw, index } = draft;
+/** The last columns of an event's row: which event it is, and what it is worth. */
+export const row: Step = ({ envelope, event, site, raw, index }, { processedAt }) => {
   const valueMicros = event.value === undefined ? undefined : micros(event.value);
   const currency = event.currency ?? site.currency;
-  const shared: Row = {
+  return {
     site_id: site.id,
     event_key: eventKey(site.id, raw, envelope, index),
-    ts: draft.ts,
-    quarter: draft.quarter,
-    local_day: draft.local_day,
-    bot: draft.bot,
-    via: envelope.via,
-    received_at: envelope.at,
-    processed_at: processedAt,
-    v: TRANSFORM_VERSION,
-  };
-  const row: Row = {
-    ...shared,
-    name: event.name,
-    visitor: draft.visitor,
-    sketch_bucket: draft.sketch_bucket,
-    sketch_rank: draft.sketch_rank,
-    host: draft.host,
-    path: draft.path,
-    referrer_host: draft.referrer_host,
-    source: draft.source,
-    channel: draft.channel,
-    utm_source: draft.utm_source,
-    utm_medium: draft.utm_medium,
-    utm_campaign: draft.utm_campaign,
-    utm_content: draft.utm_content,
-    utm_term: draft.utm_term,
-    country: draft.country,
-    device: draft.device,
-    browser: draft.browser,
-    os: draft.os,
-    language: draft.language,
     value_micros: valueMicros,
     currency: valueMicros === undefined ? undefined : currency,
     revenue_micros: revenueOf(event, currency, site.currency, valueMicros),
     transaction_id: event.transaction_id || undefined,
     props: event.props && JSON.stringify(event.props),
+    via: envelope.via,
+    received_at: envelope.at,
+    processed_at: processedAt,
+    v: TRANSFORM_VERSION,
   };
-  if (event.items === undefined) return [row];
-  const products = [...productsOf(event.items)].map(([id, { quantity, valueMicros: value }]): Row => ({
-    ...shared,
+};
+
+/** A row for each product among the items of an event that passed every step. */
+export function itemRows({ event, site, site_id, event_key, ts, quarter, local_day, bot, via, received_at, processed_at, v }: Draft): Row[] {
+  const currency = event.currency ?? site.currency;
+  return [...productsOf(event.items ?? [])].map(([id, { quantity, valueMicros }]): Row => ({
+    site_id, event_key, ts, quarter, local_day, bot, via, received_at, processed_at, v,
     name: `${event.name}_item`,
     product_id: id,
     quantity,
-    value_micros: value,
-    currency: value === undefined ? undefined : currency,
-    revenue_micros: revenueOf(event, currency, site.currency, value),
+    value_micros: valueMicros,
+    currency: valueMicros === undefined ? undefined : currency,
+    revenue_micros: revenueOf(event, currency, site.currency, valueMicros),
   }));
-  return [row, ...products];
 }
 
 /** Items by product: the same product twice in a basket is one row, so that (event_key, product_id) is unique. */
@@ -127,11 +103,11 @@ function productsOf(items: readonly Item[]): Map<string, { quantity: number; val
   return products;
 }
 
-/** What is stored of a refused event: that it was, when, for which site, and why. */
-export function refusedRow(
-  { envelope, raw, index, claimed, site_id, name, ts, quarter, local_day }: Draft,
-  { reason }: Refused, processedAt: number, events = 1,
-): Row {
+/**
+ * The row of a refused event: that it was, when, for which site, and why.
+ * @param events how many events it speaks for
+ */
+export function refusedRow({ envelope, raw, index, claimed, site_id, name, ts, quarter, local_day }: Draft, { reason }: Refused, processedAt: number, events: number): Row {
   return {
     site_id,
     event_key: eventKey(claimed, raw, envelope, index),

@@ -15,8 +15,7 @@ function dayOf(site: string, day: string, sums: Sums, registers: number[] = [], 
   const flat = Object.entries({ '': { '': sums }, ...values }).flatMap(([dimension, ofValue]) => Object.entries(ofValue).map(([value, its]) => ({ dimension, value, its })));
   return dayItems(day, 'run-1', {
     site_id: site, sketch: registers,
-    dimensions: flat.map(({ dimension }) => dimension), dimension_values: flat.map(({ value }) => value),
-    ...Object.fromEntries(SUM_NAMES.map((name) => [name, flat.map(({ its }) => BigInt(its[name] ?? 0))])),
+    sums: flat.map(({ dimension, value, its }) => [dimension, value, ...SUM_NAMES.map((name) => its[name] ?? 0)].join('\u001f')),
   });
 }
 

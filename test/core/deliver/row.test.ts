@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Draft } from '../../../core/deliver/draft.ts';
-import { eventKey, refusedRow, rowJson, rowsOf } from '../../../core/deliver/row.ts';
+import { eventKey, itemRows, refusedRow, row, rowJson } from '../../../core/deliver/row.ts';
 import { ROW_COLUMNS, Refused, type Event, type Row } from '../../../core/event.ts';
 import { NOW, contextOf, draftOf, envelopeOf, siteOf } from '../../memory.ts';
 
@@ -45,7 +45,9 @@ test('event key: the server door has one too for what has no content', () => {
 });
 
 function rowsFor(event: Event, more: Partial<Draft> = {}): Row[] {
-  return rowsOf(draftOf({ event, raw: event, ts: NOW, quarter: Math.trunc(NOW / 900_000), bot: false, ...more }), contextOf());
+  const draft = draftOf({ event, raw: event, name: event.name, ts: NOW, quarter: Math.trunc(NOW / 900_000), bot: false, ...more });
+  Object.assign(draft, row(draft, contextOf()));
+  return [Object.fromEntries(Object.keys(ROW_COLUMNS).map((name) => [name, draft[name as keyof Row]])), ...itemRows(draft)];
 }
 
 const MICROS: [value: number, expected: number][] = [
@@ -140,7 +142,7 @@ test('a refused event\'s row says that it was, when, where and why, and nothing 
 });
 
 test('an event that is sent again in order has the key it had when it was refused', () => {
-  const refused = refusedRow(draftOf({ raw: { name: 'x', id: '1', value: 'dear' } }), new Refused('bad_value', ''), NOW);
+  const refused = refusedRow(draftOf({ raw: { name: 'x', id: '1', value: 'dear' } }), new Refused('bad_value', ''), NOW, 1);
   assert.equal(refused.event_key, rowsFor({ name: 'x', id: '1', value: 5 })[0]!.event_key);
 });
 

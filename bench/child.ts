@@ -1,0 +1,52 @@
+// Processes of their own: whatever is measured shares neither memory nor event loop with what measures it.
+import { fork, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+const STOP_MS = 20_000;
+
+/** Starts a file of the project as a child. `output` receives what it prints; without it, it prints to our output. */
+export function startChild(path: string, { args = [], env = {}, output }: {
+  args?: readonly string[]; env?: Readonly<Record<string, string>>; output?: (text: string) => void;
+} = {}): ChildProcess {
+  const child = fork(join(import.meta.dirname, '..', path), args, { env: { ...process.env, ...env }, silent: output !== undefined });
+  if (output) for (const stream of [child.stdout, child.stderr]) stream?.setEncoding('utf8').on('data', output);
+  return child;
+}
+
+/** The child's next message. Rejects when it ends instead, or says nothing for so many ms. */
+export async function answerOf<T>(child: ChildProcess, timeoutMs: number): Promise<T> {
+  const done = new AbortController();
+  const signal = AbortSignal.any([done.signal, AbortSignal.timeout(timeoutMs)]);
+  try {
+    return await Promise.race([
+      once(child, 'message', { signal }).then(([message]) => message as T),
+      once(child, 'exit', { signal }).then(([code, by]) => { throw new Error(`a child of the measurement ended with ${code ?? by}`); }),
+    ]);
+  } finally {
+    done.abort();
+  }
+}
+
+/** Ends the child: asks first, and kills when it does not listen. */
+export async function stopChild(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const ended = once(child, 'exit');
+  child.kill('SIGTERM');
+  const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS);
+  await ended;
+  clearTimeout(timer);
+}
+
+/** A child ends with its parent, however that one ended. */
+export function endWithParent(): void {
+  process.on('disconnect', () => process.exit());
+}
+
+/** The most memory a process ever held, MiB; null where the system does not tell (it is Linux that does). */
+export async function peakMemoryOf(pid: number): Promise<number | null> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
+  const kilobytes = /^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1];
+  return kilobytes === undefined ? null : Number(kilobytes) / 1024;
+}

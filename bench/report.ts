@@ -1,0 +1,75 @@
+// What a measurement is, and how it is printed.
+
+/** How a stage is to be measured. */
+export interface BenchOptions {
+  /** Smaller and shorter, so that the whole run takes two minutes at most. */
+  quick: boolean;
+}
+
+/** One number, with what it could be at best on this machine and what DESIGN §8 asks for. */
+export interface Measurement {
+  what: string;
+  /** Null where it could not be measured; `note` then says why. */
+  value: number | null;
+  unit: string;
+  /** The physical limit in the same unit, measured in the same run: the same bytes with nothing done to them. */
+  limit?: number;
+  target?: { atLeast: number } | { atMost: number };
+  /** Circumstances that the number cannot be read without. */
+  note?: string;
+}
+
+/** Whether the target was met; undefined where there is none. What could not be measured meets nothing. */
+export function met({ value, target }: Measurement): boolean | undefined {
+  if (target === undefined) return undefined;
+  if (value === null) return false;
+  return 'atLeast' in target ? value >= target.atLeast : value <= target.atMost;
+}
+
+/** A number in as many digits as say something: 1,234 · 56.7 · 1.23 */
+function shown(value: number): string {
+  const digits = Number.isInteger(value) || Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : 2;
+  return value.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits });
+}
+
+function line(measurement: Measurement, note: number | undefined): string[] {
+  const { what, value, unit, limit, target } = measurement;
+  const fine = met(measurement);
+  return [
+    note === undefined ? what : `${what} [${note}]`,
+    value === null ? 'failed' : `${shown(value)} ${unit}`,
+    limit === undefined ? '' : `${shown(limit)} ${unit}`,
+    limit === undefined || value === null || limit === 0 ? '' : `${shown(value / limit)} ×`,
+    target === undefined ? '' : 'atLeast' in target ? `≥ ${shown(target.atLeast)}` : `≤ ${shown(target.atMost)}`,
+    fine === undefined ? '' : fine ? 'met' : 'MISSED',
+  ];
+}
+
+const HEADINGS = ['', 'measured', 'limit', 'ratio', 'target', ''];
+
+/** The table of a stage as text; `limit` says what the limit column is. */
+export function table(stage: string, limit: string, measurements: readonly Measurement[]): string {
+  const notes: string[] = [];
+  const lines = measurements.map((measurement) => line(measurement, measurement.note === undefined ? undefined : notes.push(measurement.note)));
+  const all = [[stage, ...HEADINGS.slice(1)], ...lines];
+  const widths = HEADINGS.map((_, column) => Math.max(...all.map((cells) => cells[column]!.length)));
+  const padded = all.map((cells) => cells.map((cell, column) => (column === 0 ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!))).join('   ').trimEnd());
+  const rule = '─'.repeat(Math.max(...padded.map(({ length }) => length)));
+  const remarks = [`limit: ${limit}`, ...notes.map((note, i) => `[${i + 1}] ${note}`)];
+  return [padded[0]!, rule, ...padded.slice(1), '', ...remarks.map((remark) => `  ${remark}`), ''].join('\n');
+}
+
+/** The value that `share` (0 to 1) of the values do not exceed. */
+export function percentile(values: readonly number[], share: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)] ?? NaN;
+}
+
+export function median(values: readonly number[]): number {
+  return percentile(values, 0.5);
+}
+
+/** Seconds since a moment of `performance.now()`. */
+export function secondsSince(began: number): number {
+  return (performance.now() - began) / 1000;
+}
