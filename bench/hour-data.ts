@@ -17,7 +17,7 @@ export const HOUR: Hour = '2026-01-15T14';
 /** Events of one file: as many records as the delivery loop takes in a round. */
 const FILE_EVENTS = 20_000;
 /** Raised when the data changes, so that no old cache is taken for new. */
-const DATA_VERSION = 1;
+const DATA_VERSION = 2;
 const VISITOR_EVENTS = 5;
 /** A visitor's events spread over this part of an hour. */
 const VISIT_PART = 6;
@@ -76,6 +76,7 @@ function rowsSql({ events, sites }: HourSize, from: number, to: number): string 
     event_key: `cast(hash(j, 'key') >> 1 as bigint)`,
     name: `case when item > 0 then name || '_item' else name end`,
     ts: 'ts',
+    sequence: 'ts * 1000',
     quarter: 'cast(ts // 900000 as integer)',
     // A tenth of the sites lie so far east that their day is the next one already.
     local_day: `case when hash(site, 'zone') % 10 = 0 then '2026-01-16' else '2026-01-15' end`,

@@ -259,6 +259,8 @@ export const ROW_COLUMNS = {
   event_key: 'hash',
   name: 'string',
   ts: 'bigint',
+  // Order of receipt, for events of the same moment: receive time × 1,000 + place in the envelope.
+  sequence: 'bigint',
   quarter: 'int',
   local_day: 'string',
   visitor: 'hash',

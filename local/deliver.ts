@@ -2,7 +2,7 @@
 // moves the checkpoint. A crash in between delivers twice, and the rollup counts once.
 // before: local/stream.ts; next: local/rollup.ts
 import { createWriteStream } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { pipeline } from 'node:stream/promises';
 import { Readable } from 'node:stream';
@@ -11,7 +11,7 @@ import { gzip } from 'node:zlib';
 import { transform, type TransformPorts } from '../core/deliver.ts';
 import { hourOf, partitionOf, type Hour, type Partition } from '../core/hour.ts';
 import type { Tasks } from '../core/ports.ts';
-import { removeAll, writeWhole } from './files.ts';
+import { filesIn, removeAll, writeWhole } from './files.ts';
 import type { LocalLake } from './lake.ts';
 import type { Log, LogRecord } from './stream.ts';
 
@@ -88,10 +88,9 @@ function* chunks(lines: readonly string[]): Iterable<string> {
   for (let i = 0; i < lines.length; i += 1000) yield lines.slice(i, i + 1000).join('');
 }
 
-/** Removes the raw records of days before `day` (YYYY-MM-DD) from the lake. */
-export async function removeRawBefore(day: string, lakeFolder: string, list: (folder: string) => Promise<string[]>): Promise<void> {
-  for (const folder of await list(join(lakeFolder, 'raw'))) {
-    const dt = /^dt=(\d{4}-\d{2}-\d{2})$/.exec(folder)?.[1];
-    if (dt !== undefined && dt < day) await removeAll(join(lakeFolder, 'raw', folder));
+/** Removes the raw records that arrived before a day (YYYY-MM-DD). */
+export async function removeRawBefore(day: string, lakeFolder: string): Promise<void> {
+  for (const folder of await filesIn(join(lakeFolder, 'raw'), '')) {
+    if (basename(folder) < `dt=${day}`) await removeAll(folder);
   }
 }

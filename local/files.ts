@@ -36,7 +36,7 @@ export async function writeWhole(aside: string, to: string, content: Uint8Array 
   await moveIntoPlace(aside, to);
 }
 
-/** Paths of the files in a folder with this ending, sorted; none where there is no such folder. */
+/** Paths of what is in a folder with this ending, sorted; none where there is no such folder. */
 export async function filesIn(folder: string, ending: string): Promise<string[]> {
   try {
     return (await readdir(folder)).filter((name) => name.endsWith(ending)).sort().map((name) => join(folder, name));

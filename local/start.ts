@@ -1,6 +1,6 @@
 // `npm start`: the whole pipeline in one process. collect → deliver → rollup → serve, on LMDB and DuckDB.
 import { realpathSync } from 'node:fs';
-import { mkdir, readFile, readdir } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -146,7 +146,7 @@ export async function start(options: StartOptions): Promise<Running> {
     every('housekeeping', HOUSEKEEPING_EVERY_MS, 0, async () => {
       await removeSuperseded({ lake, registry, clock }, SUPERSEDED_KEPT_MS);
       await removeExpiredSalts(registry, clock);
-      await removeRawBefore(new Date(clock() - RAW_KEPT_MS).toISOString().slice(0, 10), lakeFolder, async (folder) => readdir(folder).catch(() => []));
+      await removeRawBefore(new Date(clock() - RAW_KEPT_MS).toISOString().slice(0, 10), lakeFolder);
     }, report),
   ];
 

@@ -15,9 +15,14 @@ export const ADMIN_KEY = `ff_admin_${'T'.repeat(43)}`;
 /** A folder that is gone when the test file has ended, and with it whatever had the folder open. */
 export function temporaryFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'footfall-test-'));
-  process.once('exit', () => { rmSync(folder, { recursive: true, force: true, maxRetries: 5 }); });
+  folders.push(folder);
   return folder;
 }
+
+const folders: string[] = [];
+process.once('exit', () => {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+});
 
 export interface Ended { code: number | null; signal: NodeJS.Signals | null; stdout: string; stderr: string }
 

@@ -58,13 +58,20 @@ function revenueOf({ name }: Event, currency: string, siteCurrency: string, valu
   return name === 'refund' ? -Math.abs(valueMicros) : undefined;
 }
 
+/** Order of receipt; an envelope holds fewer than 1,000 events. */
+function sequenceOf({ envelope, index }: Draft): number {
+  return envelope.at * 1000 + index;
+}
+
 /** The last columns of an event's row: which event it is, and what it is worth. */
-export const row: Step = ({ envelope, event, site, raw, index }, { processedAt }) => {
+export const row: Step = (draft, { processedAt }) => {
+  const { envelope, event, site, raw, index } = draft;
   const valueMicros = event.value === undefined ? undefined : micros(event.value);
   const currency = event.currency ?? site.currency;
   return {
     site_id: site.id,
     event_key: eventKey(site.id, raw, envelope, index),
+    sequence: sequenceOf(draft),
     value_micros: valueMicros,
     currency: valueMicros === undefined ? undefined : currency,
     revenue_micros: revenueOf(event, currency, site.currency, valueMicros),
@@ -78,10 +85,10 @@ export const row: Step = ({ envelope, event, site, raw, index }, { processedAt }
 };
 
 /** A row for each product among the items of an event that passed every step. */
-export function itemRows({ event, site, site_id, event_key, ts, quarter, local_day, bot, via, received_at, processed_at, v }: Draft): Row[] {
+export function itemRows({ event, site, site_id, event_key, ts, sequence, quarter, local_day, bot, via, received_at, processed_at, v }: Draft): Row[] {
   const currency = event.currency ?? site.currency;
   return [...productsOf(event.items ?? [])].map(([id, { quantity, valueMicros }]): Row => ({
-    site_id, event_key, ts, quarter, local_day, bot, via, received_at, processed_at, v,
+    site_id, event_key, ts, sequence, quarter, local_day, bot, via, received_at, processed_at, v,
     name: `${event.name}_item`,
     product_id: id,
     quantity,
@@ -107,12 +114,14 @@ function productsOf(items: readonly Item[]): Map<string, { quantity: number; val
  * The row of a refused event: that it was, when, for which site, and why.
  * @param events how many events it speaks for
  */
-export function refusedRow({ envelope, raw, index, claimed, site_id, name, ts, quarter, local_day }: Draft, { reason }: Refused, processedAt: number, events: number): Row {
+export function refusedRow(draft: Draft, { reason }: Refused, processedAt: number, events: number): Row {
+  const { envelope, raw, index, claimed, site_id, name, ts, quarter, local_day } = draft;
   return {
     site_id,
     event_key: eventKey(claimed, raw, envelope, index),
     name,
     ts,
+    sequence: sequenceOf(draft),
     quarter,
     local_day,
     quantity: events,
