@@ -76,7 +76,7 @@ function rowsSql({ events, sites }: HourSize, from: number, to: number): string 
     event_key: `cast(hash(j, 'key') >> 1 as bigint)`,
     name: `case when item > 0 then name || '_item' else name end`,
     ts: 'ts',
-    sequence: 'ts * 1000',
+    place: '0',
     quarter: 'cast(ts // 900000 as integer)',
     // A tenth of the sites lie so far east that their day is the next one already.
     local_day: `case when hash(site, 'zone') % 10 = 0 then '2026-01-16' else '2026-01-15' end`,

@@ -259,8 +259,9 @@ export const ROW_COLUMNS = {
   event_key: 'hash',
   name: 'string',
   ts: 'bigint',
-  // Order of receipt, for events of the same moment: receive time × 1,000 + place in the envelope.
-  sequence: 'bigint',
+  // Place in the envelope: the order of events of the same moment. Not the receive time, so that a batch sent again
+  // is in the same order.
+  place: 'int',
   quarter: 'int',
   local_day: 'string',
   visitor: 'hash',

@@ -58,20 +58,14 @@ function revenueOf({ name }: Event, currency: string, siteCurrency: string, valu
   return name === 'refund' ? -Math.abs(valueMicros) : undefined;
 }
 
-/** Order of receipt; an envelope holds fewer than 1,000 events. */
-function sequenceOf({ envelope, index }: Draft): number {
-  return envelope.at * 1000 + index;
-}
-
 /** The last columns of an event's row: which event it is, and what it is worth. */
-export const row: Step = (draft, { processedAt }) => {
-  const { envelope, event, site, raw, index } = draft;
+export const row: Step = ({ envelope, event, site, raw, index }, { processedAt }) => {
   const valueMicros = event.value === undefined ? undefined : micros(event.value);
   const currency = event.currency ?? site.currency;
   return {
     site_id: site.id,
     event_key: eventKey(site.id, raw, envelope, index),
-    sequence: sequenceOf(draft),
+    place: index,
     value_micros: valueMicros,
     currency: valueMicros === undefined ? undefined : currency,
     revenue_micros: revenueOf(event, currency, site.currency, valueMicros),
@@ -85,10 +79,10 @@ export const row: Step = (draft, { processedAt }) => {
 };
 
 /** A row for each product among the items of an event that passed every step. */
-export function itemRows({ event, site, site_id, event_key, ts, sequence, quarter, local_day, bot, via, received_at, processed_at, v }: Draft): Row[] {
+export function itemRows({ event, site, site_id, event_key, ts, place, quarter, local_day, bot, via, received_at, processed_at, v }: Draft): Row[] {
   const currency = event.currency ?? site.currency;
   return [...productsOf(event.items ?? [])].map(([id, { quantity, valueMicros }]): Row => ({
-    site_id, event_key, ts, sequence, quarter, local_day, bot, via, received_at, processed_at, v,
+    site_id, event_key, ts, place, quarter, local_day, bot, via, received_at, processed_at, v,
     name: `${event.name}_item`,
     product_id: id,
     quantity,
@@ -114,14 +108,13 @@ function productsOf(items: readonly Item[]): Map<string, { quantity: number; val
  * The row of a refused event: that it was, when, for which site, and why.
  * @param events how many events it speaks for
  */
-export function refusedRow(draft: Draft, { reason }: Refused, processedAt: number, events: number): Row {
-  const { envelope, raw, index, claimed, site_id, name, ts, quarter, local_day } = draft;
+export function refusedRow({ envelope, raw, index, claimed, site_id, name, ts, quarter, local_day }: Draft, { reason }: Refused, processedAt: number, events: number): Row {
   return {
     site_id,
     event_key: eventKey(claimed, raw, envelope, index),
     name,
     ts,
-    sequence: sequenceOf(draft),
+    place: index,
     quarter,
     local_day,
     quantity: events,

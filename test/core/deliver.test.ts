@@ -185,7 +185,7 @@ test('a page view from end to end', async () => {
   assert.deepEqual(rest, {
     site_id: 'shop', name: 'page_view', ts: at - 7, quarter: Math.trunc(at / 900_000), local_day: '2026-11-21', host: 'shop.example', path: '/p/1',
     referrer_host: 'google.com', source: 'news', channel: 'Email', utm_source: 'News', utm_medium: 'email', utm_campaign: 'spring', country: 'AT',
-    device: 'mobile', browser: 'Safari', os: 'iOS', language: 'de-AT', props: '{"colour":"red"}', bot: false, via: 'pixel', sequence: at * 1000, received_at: at, processed_at: NOW,
+    device: 'mobile', browser: 'Safari', os: 'iOS', language: 'de-AT', props: '{"colour":"red"}', bot: false, via: 'pixel', place: 0, received_at: at, processed_at: NOW,
   });
 });
 

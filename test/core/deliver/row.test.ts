@@ -128,7 +128,7 @@ test('an event\'s row has what the steps found, and the site\'s own id', () => {
   const [row] = rowsFor(event, { envelope: envelopeOf({ ip: '203.0.113.7', ua: 'browser', via: 'pixel' }), site: siteOf({ id: 'shop-9' }), claimed: 'ignored', visitor: -1n, sketch_bucket: 4095, sketch_rank: 1, source: 'google', country: 'DE' });
   assert.deepEqual(JSON.parse(JSON.stringify(row, (key, value: unknown) => (key === 'event_key' ? undefined : typeof value === 'bigint' ? `${value}n` : value))), {
     site_id: 'shop-9', name: 'x', ts: NOW, quarter: Math.trunc(NOW / 900_000), local_day: '2026-11-20', visitor: '-1n', sketch_bucket: 4095, sketch_rank: 1,
-    source: 'google', country: 'DE', props: '{"colour":"red","n":1,"yes":true}', bot: false, via: 'pixel', sequence: NOW * 1000, received_at: NOW, processed_at: NOW, v: 1,
+    source: 'google', country: 'DE', props: '{"colour":"red","n":1,"yes":true}', bot: false, via: 'pixel', place: 0, received_at: NOW, processed_at: NOW, v: 1,
   });
 });
 
@@ -137,7 +137,7 @@ test('a refused event\'s row says that it was, when, where and why, and nothing 
   const row = refusedRow(draftOf({ raw, name: 'purchase', site_id: 'shop', ts: NOW, quarter: 1, visitor: 5n, path: '/secret' }), new Refused('bad_value', 'value …'), NOW + 5, 3);
   assert.deepEqual(row, {
     site_id: 'shop', event_key: eventKey('shop', raw, beacon, 0), name: 'purchase', ts: NOW, quarter: 1, local_day: '2026-11-20', quantity: 3,
-    bot: false, rejected: 'bad_value', via: 'beacon', sequence: NOW * 1000, received_at: NOW, processed_at: NOW + 5, v: row.v,
+    bot: false, rejected: 'bad_value', via: 'beacon', place: 0, received_at: NOW, processed_at: NOW + 5, v: row.v,
   });
 });
 
