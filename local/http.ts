@@ -115,22 +115,21 @@ function factsOf(request: IncomingMessage, { clock, trustProxy }: HttpPorts): Re
   };
 }
 
+/** Of a body over its limit so much is still read (and dropped): a client that is writing hears no answer before its end. */
+const DRAIN_BYTES = 32 * 1024 * 1024;
+
 /** Reads a body of at most `limit` bytes. Throws 413 on more, and whatever the socket says when the client goes away. */
 async function bodyOf(request: IncomingMessage, limit: number): Promise<string> {
-  if (Number(request.headers['content-length'] ?? 0) > limit) throw tooLarge(limit);
-  const chunks: Buffer[] = [];
+  let chunks: Buffer[] = [];
   let bytes = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
+  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
     bytes += chunk.length;
-    if (bytes > limit) throw tooLarge(limit);
-    chunks.push(chunk);
+    if (bytes <= limit) chunks.push(chunk);
+    else chunks = [];
+    if (bytes > DRAIN_BYTES) break;
   }
+  if (bytes > limit) throw new Problem(413, `the body: accepts at most ${limit} bytes`, { ...CORS, connection: 'close' });
   return Buffer.concat(chunks).toString('utf8');
-}
-
-function tooLarge(limit: number): Problem {
-  // The rest of the body is not read, so the connection cannot be used again.
-  return new Problem(413, `the body: accepts at most ${limit} bytes`, { ...CORS, connection: 'close' });
 }
 
 function methodNotAllowed(method: string, path: string, allowed: readonly string[]): Problem {

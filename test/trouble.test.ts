@@ -142,3 +142,50 @@ test('Each wrong request gets its status as problem JSON, and the process lives 
   }
   assert.equal((await fetch(`${url}/v1/health`)).status, 200);
 });
+
+/** Values that have broken parsers, logs, columns and pages before, as JSON. */
+const HOSTILE: [name: string, json: string][] = [
+  ...Object.entries({
+    'quotes': '"\'`\\"', 'newlines': 'a\r\nb\u2028c', 'NUL': 'a\u0000b', 'a lone surrogate': '\ud800', 'right-to-left': '\u202egnp',
+    'markup': '<script>alert(1)</script>', 'a formula': '=HYPERLINK("https://evil.example")', 'SQL': "'; drop table events; --",
+    'a path': '../../etc/passwd', 'a name of 10 MB': 'n'.repeat(10_000_000), 'null': null, 'a number': 1e308,
+  }).map(([name, value]): [string, string] => [name, JSON.stringify(value)]),
+  ['__proto__', '{"__proto__":{"polluted":true},"constructor":1}'],
+  ['10,000 levels', '['.repeat(10_000) + ']'.repeat(10_000)],
+];
+const FIELDS = ['name', 'id', 'url', 'referrer', 'visitor', 'value', 'currency', 'transaction_id', 'items', 'props', 'age'];
+
+test('Hostile values in every field, through every door, break nothing, and each that is refused has its reason', async (t) => {
+  const { url } = await startProcess(t, temporaryFolder());
+  const writeKey = await makeSite(url, 'shop');
+  const post = (path: string, body: string, headers: Record<string, string>) => fetch(url + path, { method: 'POST', headers, body });
+  let browser = 0;
+  let told = 0;
+  for (const [name, json] of HOSTILE) {
+    const events = [...FIELDS.map((field) => (field === 'name' ? `{"name":${json}}` : `{"name":"page_view",${JSON.stringify(field)}:${json}}`)), json];
+    for (const event of events) {
+      const { status } = await post('/e', `{"site":"shop","events":[${event}]}`, { 'user-agent': BROWSER });
+      assert.equal(status, event.length > 65_000 ? 413 : 204, `${name} by beacon`);
+      if (status === 204) browser++;
+    }
+    const text = encodeURIComponent(json.slice(0, 30_000));
+    const pixel = await fetch(`${url}/p.gif?site=shop&name=x&id=${text}`, { headers: { 'user-agent': BROWSER } });
+    assert.equal(pixel.status, text.length > 15_000 ? 431 : 200, `${name} by pixel`);
+    if (pixel.status === 200) browser++;
+    const batch = await post('/v1/events', `{"events":[${events.join()}]}`, { authorization: `Bearer ${writeKey}` });
+    assert.equal(batch.status, events.join().length > 1_000_000 ? 413 : 202, `${name} by the server door`);
+    if (batch.status === 202) {
+      const { accepted, rejected } = await batch.json() as { accepted: number; rejected: object[] };
+      assert.equal(accepted + rejected.length, events.length);
+      told += accepted;
+    }
+  }
+  await countedUntilNow(url);
+  const { results } = await api<{ results: { metrics: Record<'events' | 'rejected', number> }[] }>(url, 'GET', `/v1/sites/shop/stats?${RANGE}&metrics=events,rejected`);
+  const { events, rejected } = results[0]!.metrics;
+  // What browsers sent is all there. Of what servers sent some is the same event twice: by its id, or by its content.
+  assert.ok(rejected > 50 && events + rejected <= browser + told, `${events} counted and ${rejected} refused of ${browser} and ${told}`);
+  const { results: reasons } = await api<{ results: { metrics: { rejected: number } }[] }>(url, 'GET', `/v1/sites/shop/breakdown?${RANGE}&dimension=rejection&limit=100`);
+  assert.equal(reasons.reduce((sum, { metrics }) => sum + metrics.rejected, 0), rejected);
+  assert.equal((await beacon(url, 'shop', [{ name: 'page_view' }])).status, 204);
+});
