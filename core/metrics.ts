@@ -135,8 +135,5 @@ export const OTHER = '(other)';
 
 /** Adds `more` to `sums`, in place. */
 export function addSums(sums: Sums, more: Sums): void {
-  for (const name of SUM_NAMES) {
-    const value = more[name];
-    if (value) sums[name] = (sums[name] ?? 0) + value;
-  }
+  for (const name in more) sums[name as Sum] = (sums[name as Sum] ?? 0) + more[name as Sum]!;
 }

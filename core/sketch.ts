@@ -28,6 +28,12 @@ const DENSE = 1;
 export class Sketch {
   /** Rank by register; 0 = has seen nobody. */
   private readonly ranks = new Uint8Array(REGISTERS);
+  /** How many registers have each rank; all that an estimate needs. */
+  private readonly having = new Uint16Array(MAX_RANK + 1);
+
+  constructor() {
+    this.having[0] = REGISTERS;
+  }
 
   /** A sketch of registers as `sql/` writes them (bucket × 64 + rank). */
   static of(registers: Iterable<number>): Sketch {
@@ -41,7 +47,11 @@ export class Sketch {
     if (!(bucket >= 0 && bucket < REGISTERS && rank >= 1 && rank <= MAX_RANK)) {
       throw new Error(`register ${bucket} with rank ${rank}: accepts registers below ${REGISTERS} with ranks from 1 to ${MAX_RANK}`);
     }
-    if (rank > this.ranks[bucket]!) this.ranks[bucket] = rank;
+    const before = this.ranks[bucket]!;
+    if (rank <= before) return;
+    this.ranks[bucket] = rank;
+    this.having[before]!--;
+    this.having[rank]!++;
   }
 
   /** Adds everybody a sketch has seen, by the bytes it wrote. Throws on anything else. */
@@ -62,7 +72,7 @@ export class Sketch {
 
   /** Three bytes for each register in use, ordered, or one for each of all 4,096, whichever is shorter. */
   bytes(): Uint8Array {
-    const used = this.ranks.reduce((n, rank) => n + (rank > 0 ? 1 : 0), 0);
+    const used = REGISTERS - this.having[0]!;
     if (used * 3 >= REGISTERS) {
       const dense = new Uint8Array(1 + REGISTERS);
       dense[0] = DENSE;
@@ -83,8 +93,7 @@ export class Sketch {
 
   /** The estimated number of unique visitors, a whole number ≥ 0. */
   count(): number {
-    const having = new Array<number>(MAX_RANK + 1).fill(0);
-    for (const rank of this.ranks) having[rank]!++;
+    const { having } = this;
     if (having[0] === REGISTERS) return 0;
     let z = REGISTERS * tau(1 - having[MAX_RANK]! / REGISTERS);
     for (let rank = MAX_RANK - 1; rank >= 1; rank--) z = 0.5 * (z + having[rank]!);

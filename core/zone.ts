@@ -6,8 +6,8 @@ import { HOUR_MS, QUARTER_MS } from './hour.ts';
 /** A local date, `YYYY-MM-DD`. */
 export type LocalDay = string;
 
-/** Offset of a zone's local time from UTC in ms, by quarter; bounded by the zones that exist. */
-interface Zone { format: Intl.DateTimeFormat; offsets: QuickLRU<number, number> }
+/** A zone's offsets from UTC in ms by quarter, and where its days begin; bounded by the zones that exist. */
+interface Zone { format: Intl.DateTimeFormat; offsets: QuickLRU<number, number>; starts: QuickLRU<LocalDay, number> }
 
 const zones = new QuickLRU<string, Zone>({ maxSize: 700 });
 
@@ -17,7 +17,7 @@ function zoneOf(timeZone: string): Zone {
     const format = new Intl.DateTimeFormat('en-US', {
       timeZone, hourCycle: 'h23', year: 'numeric', month: 'numeric', day: 'numeric', hour: 'numeric', minute: 'numeric', second: 'numeric',
     });
-    zone = { format, offsets: new QuickLRU({ maxSize: 10_000 }) };
+    zone = { format, offsets: new QuickLRU({ maxSize: 10_000 }), starts: new QuickLRU({ maxSize: 1000 }) };
     zones.set(timeZone, zone);
   }
   return zone;
@@ -67,6 +67,13 @@ export function localHourAt(timeZone: string, ms: number): string {
  * where midnight does not exist, or the whole date was skipped (then it begins when the next one does).
  */
 export function startOfLocalDay(timeZone: string, day: LocalDay): number {
+  const { starts } = zoneOf(timeZone);
+  let start = starts.get(day);
+  if (start === undefined) starts.set(day, start = firstQuarterOf(timeZone, day) * QUARTER_MS);
+  return start;
+}
+
+function firstQuarterOf(timeZone: string, day: LocalDay): number {
   const midnight = Date.parse(`${day}T00:00:00Z`);
   // Zones lie within UTC−12 and UTC+14, so the day begins within these quarters; halve until one is left.
   let before = (midnight - 15 * HOUR_MS) / QUARTER_MS;
@@ -76,7 +83,7 @@ export function startOfLocalDay(timeZone: string, day: LocalDay): number {
     if (localDayAt(timeZone, middle * QUARTER_MS) >= day) notBefore = middle;
     else before = middle;
   }
-  return notBefore * QUARTER_MS;
+  return notBefore;
 }
 
 /** The date `n` days after a date (before it where negative); calendar arithmetic, no zone. */
