@@ -2,6 +2,7 @@
 // hour before it. Made by DuckDB from hashes of row numbers, so always the same; kept in the OS's temporary folder.
 // next: bench/rollup.ts
 import { fork } from 'node:child_process';
+import { hash } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdir, rename, rm } from 'node:fs/promises';
@@ -16,8 +17,9 @@ import { hourAfter, partitionOf, startOf, type Hour } from '../core/hour.ts';
 export const HOUR: Hour = '2026-01-15T14';
 /** Events of one file: as many records as the delivery loop takes in a round. */
 const FILE_EVENTS = 20_000;
-/** Raised when the data changes, so that no old cache is taken for new. */
+/** Raised when the data changes, so that no old cache is taken for new; changed columns make new data by themselves. */
 const DATA_VERSION = 2;
+const COLUMNS = hash('sha256', JSON.stringify(ROW_COLUMNS), 'hex').slice(0, 8);
 const VISITOR_EVENTS = 5;
 /** A visitor's events spread over this part of an hour. */
 const VISIT_PART = 6;
@@ -34,7 +36,7 @@ export interface HourSize { events: number; sites: number }
 
 function folderOf({ events, sites }: HourSize): string {
   const engine = version().replaceAll(/[^\w.]/g, '');
-  return join(tmpdir(), `footfall-bench-hour-v${DATA_VERSION}-${engine}-${events}-${sites}`);
+  return join(tmpdir(), `footfall-bench-hour-v${DATA_VERSION}-${COLUMNS}-${engine}-${events}-${sites}`);
 }
 
 /** Makes the two hours, or finds them made. In a process of its own, so that its memory counts for nothing here. */
