@@ -1,6 +1,6 @@
 // The stages together on real engines, where they have to stand what goes wrong between them.
 import assert from 'node:assert/strict';
-import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
@@ -200,3 +200,39 @@ test('Raw records go when their time is over, and superseded runs when no query 
   assert.equal(runs(), 2);
   assert.deepEqual(await pipeline.stats('shop', { from: '2026-03-10', to: '2026-03-11', metrics: 'pageviews' }), { pageviews: 3 });
 });
+
+test('What a rollup no longer finds vanishes from the numbers', async (t) => {
+  const pipeline = await openPipeline(t, '2026-03-10T12:30:00Z');
+  for (const id of ['gone', 'stays']) {
+    await pipeline.site(id);
+    await pipeline.send(id, [view('/', 'ann')]);
+    await pipeline.deliver();
+  }
+  await pipeline.rollup();
+  const [first] = filesUnder(join(pipeline.lakeFolder, 'events'));
+  rmSync(first!);
+  await pipeline.tasks.announce(['2026-03-10T12']);
+  await pipeline.rollup();
+  assert.deepEqual(await pipeline.stats('gone', { ...DAY, metrics: 'pageviews,visitors' }), { pageviews: 0, visitors: 0 });
+  assert.deepEqual(await pipeline.breakdown('gone', { ...DAY, dimension: 'page' }), {});
+  assert.equal((await pipeline.timeseries('gone', { ...DAY, interval: 'hour', metrics: 'pageviews' }))['2026-03-10T12:00:00+00:00']!.pageviews, 0);
+  assert.deepEqual(await pipeline.stats('stays', { ...DAY, metrics: 'pageviews,visitors' }), { pageviews: 1, visitors: 1 });
+});
+
+for (const [when, nth] of [['before its first item', 1], ['between the hour\'s items and the day\'s', 2]] as const) {
+  test(`A rollup that dies ${when} is made good by its retry`, async (t) => {
+    const pipeline = await openPipeline(t, '2026-03-10T12:30:00Z');
+    await pipeline.site('shop');
+    await pipeline.send('shop', [view('/', 'ann')]);
+    await pipeline.deliver();
+    const put = pipeline.metrics.put.bind(pipeline.metrics);
+    let puts = 0;
+    pipeline.metrics.put = (items) => (++puts === nth ? Promise.reject(new Error('the store is gone')) : put(items));
+    await pipeline.rollup();
+    assert.equal(pipeline.reports.length, 1);
+    pipeline.at('2026-03-10T12:31:00Z');
+    await pipeline.rollup();
+    assert.deepEqual(await pipeline.stats('shop', { ...DAY, metrics: 'pageviews' }), { pageviews: 1 });
+    assert.deepEqual(pipeline.tasks.all(), []);
+  });
+}
