@@ -6,7 +6,7 @@ import { UNKNOWN_SITE, type Site, type Sites } from './sites.ts';
 import type { Salts } from './salts.ts';
 import { localDayAt, type LocalDay } from './zone.ts';
 import { newDraft, type Context, type Draft, type Step } from './deliver/draft.ts';
-import { NotAnEnvelope, parse, type Parsed } from './deliver/parse.ts';
+import { Undeliverable, parse, type Parsed } from './deliver/parse.ts';
 import { check } from './deliver/check.ts';
 import { site } from './deliver/site.ts';
 import { hourOfEnvelope, time } from './deliver/time.ts';
@@ -27,7 +27,7 @@ const DESCRIBE: readonly Step[] = [bot, place, device, page, source, visitor, sk
 export type Delivered =
   /** Its rows, one JSON object a line, and the hour they belong to. An envelope without events has none. */
   | { kind: 'rows'; partition: Partition; rows: string[] }
-  /** It is no envelope; it goes, whole, to `failed/`. */
+  /** It is no envelope, or a step broke on it; it goes, whole, to `failed/`. */
   | { kind: 'failed'; message: string };
 
 export interface TransformPorts {
@@ -43,22 +43,34 @@ export interface TransformPorts {
  */
 export async function transform(records: readonly string[], { sites, salts, countryOf, clock }: TransformPorts): Promise<Delivered[]> {
   const processedAt = clock();
-  const parsed = records.map(parse);
+  const parsed = records.map((record) => attempt(() => parse(record)));
   const context: Context = {
     sites: await sites.read(claimedSites(parsed)),
     salts: new Map(),
     countryOf,
     processedAt,
   };
-  const batches = parsed.map((one) => (one instanceof NotAnEnvelope ? one : placeInTime(one, context)));
+  const batches = parsed.map((one) => (one instanceof Undeliverable ? one : attempt(() => placeInTime(one, context))));
   const days = new Set<LocalDay>();
-  for (const batch of batches) if (!(batch instanceof NotAnEnvelope)) for (const { draft, refused } of batch.drafts) if (!refused) days.add(draft.local_day!);
+  for (const batch of batches) if (!(batch instanceof Undeliverable)) for (const { draft, refused } of batch.drafts) if (!refused) days.add(draft.local_day!);
   const salted: Context = { ...context, salts: await salts.read(days) };
-  return batches.map((batch) => (batch instanceof NotAnEnvelope ? { kind: 'failed', message: batch.message } : describe(batch, salted)));
+  return batches.map((batch): Delivered => {
+    const rows = batch instanceof Undeliverable ? batch : attempt(() => describe(batch, salted));
+    return rows instanceof Undeliverable ? { kind: 'failed', message: rows.message } : rows;
+  });
 }
 
-function* claimedSites(parsed: readonly (Parsed | NotAnEnvelope)[]): Iterable<string> {
-  for (const one of parsed) if (!(one instanceof NotAnEnvelope)) yield one.claimed;
+/** A step that throws is a bug of ours: it costs its one record the delivery, and not all that come behind it. */
+function attempt<T>(work: () => T): T | Undeliverable {
+  try {
+    return work();
+  } catch (error) {
+    return new Undeliverable(`a step failed: ${(error as Error).message}`);
+  }
+}
+
+function* claimedSites(parsed: readonly (Parsed | Undeliverable)[]): Iterable<string> {
+  for (const one of parsed) if (!(one instanceof Undeliverable)) yield one.claimed;
 }
 
 interface Progress { draft: Draft; refused?: Refused; /** Events a refusal speaks for. */ events?: number }

@@ -28,6 +28,8 @@ export interface DeliverPorts extends TransformPorts {
   tasks: Tasks;
   lakeFolder: string;
   temporary: string;
+  /** News for the operator, a line each. */
+  report: (line: string) => void;
 }
 
 function hourPath({ dt, hr }: Partition): string {
@@ -63,7 +65,11 @@ export async function deliverRound(ports: DeliverPorts): Promise<boolean> {
   const arrived = hourPath(partitionOf(hourOf(ports.clock())));
   const aside = join(temporary, `deliver-${name}`);
   await keepRaw(records, aside, join(lakeFolder, 'raw', arrived, `${name}.ndjson.gz`));
-  if (failures.length > 0) await writeWhole(aside, join(lakeFolder, 'failed', arrived, `${name}.ndjson`), `${failures.join('\n')}\n`);
+  if (failures.length > 0) {
+    const failed = join(lakeFolder, 'failed', arrived, `${name}.ndjson`);
+    await writeWhole(aside, failed, `${failures.join('\n')}\n`);
+    ports.report(`${failures.length} records could not become rows; they and the reasons are in ${failed}`);
+  }
   if (lines.length > 0) {
     const jsonLines = `${aside}.ndjson`;
     await pipeline(Readable.from(chunks(lines)), createWriteStream(jsonLines));

@@ -127,7 +127,7 @@ export async function start(options: StartOptions): Promise<Running> {
 
   const countryOf = countryTable(await readFile(createRequire(import.meta.url).resolve('@ip-location-db/geo-whois-asn-country-mmdb/geo-whois-asn-country.mmdb')));
   const salts = storedSalts(registry, clock, RAW_KEPT_MS);
-  const deliverPorts = { log, lake, tasks, lakeFolder, temporary, sites, salts, countryOf, clock };
+  const deliverPorts = { log, lake, tasks, lakeFolder, temporary, sites, salts, countryOf, clock, report };
   // What had been received when a round began, and is not in the log when it has ended, is in the lake.
   let deliveredThrough = 0;
   const loops = [

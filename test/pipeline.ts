@@ -43,7 +43,7 @@ export async function openPipeline(t: TestContext, now: string) {
   const metrics = noting(lmdbStore(environments[1], 'metrics'), written);
   const tasks = lmdbTasks(environments[1], clock);
   const sites = cachedSites(registry, clock, 0);
-  const deliverPorts = { log, lake, tasks, lakeFolder, temporary, sites, salts: storedSalts(registry, clock, 1000), countryOf: () => undefined, clock };
+  const deliverPorts = { log, lake, tasks, lakeFolder, temporary, sites, salts: storedSalts(registry, clock, 1000), countryOf: () => undefined, clock, report };
   let requests = 0;
 
   const ask = async (site: string, parameters: Record<string, string>) => ({

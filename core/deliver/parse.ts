@@ -8,8 +8,8 @@ export interface Parsed {
   events: unknown[] | Refused;
 }
 
-/** A record that is no envelope, and why. */
-export class NotAnEnvelope {
+/** A record that cannot become rows, and why: it is no envelope, or a step broke on it. */
+export class Undeliverable {
   constructor(readonly message: string) {}
 }
 
@@ -19,14 +19,14 @@ const TEXTS = ['ip', 'ua', 'referer', 'language', 'country', 'purpose', 'body'] 
 const LATEST_TIME = Date.UTC(9999, 11, 30);
 
 /** Reads a stream record. */
-export function parse(record: string): Parsed | NotAnEnvelope {
+export function parse(record: string): Parsed | Undeliverable {
   let envelope: unknown;
   try {
     envelope = JSON.parse(record);
   } catch (error) {
-    return new NotAnEnvelope(`not JSON: ${(error as Error).message}`);
+    return new Undeliverable(`not JSON: ${(error as Error).message}`);
   }
-  if (!isEnvelope(envelope)) return new NotAnEnvelope(`not an envelope of version 1: ${quote(envelope)}`);
+  if (!isEnvelope(envelope)) return new Undeliverable(`not an envelope of version 1: ${quote(envelope)}`);
   return envelope.via === 'pixel' ? fromQuery(envelope) : fromBody(envelope);
 }
 

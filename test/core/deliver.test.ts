@@ -381,3 +381,11 @@ test(`whatever is in the stream, it is delivered or it failed (seed ${SEED})`, a
     for (const one of delivered) if (one.kind === 'rows') for (const row of one.rows) JSON.parse(row);
   }), { seed: SEED, numRuns: 300 });
 });
+
+test('a step that breaks on one record sends that one to failed, and the others on', async () => {
+  const ports = { ...transformPorts(siteOf()), countryOf: (ip: string) => { if (ip === '192.0.2.66') throw new Error('broken table'); return 'DE'; } };
+  const records = ['192.0.2.1', '192.0.2.66', '192.0.2.2'].map((ip) => JSON.stringify(envelopeOf({ ip, body: '{"site":"shop","events":[{"name":"page_view"}]}' })));
+  const delivered = await transform(records, ports);
+  assert.deepEqual(delivered.map((one) => one.kind), ['rows', 'failed', 'rows']);
+  assert.deepEqual(delivered[1], { kind: 'failed', message: 'a step failed: broken table' });
+});

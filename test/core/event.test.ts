@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parse, NotAnEnvelope } from '../../core/deliver/parse.ts';
+import { parse, Undeliverable } from '../../core/deliver/parse.ts';
 import { EVENT_FIELDS, Refused, ROW_COLUMNS, checkEvent, cleanText, isCurrency, quote, type Rejection, type Via } from '../../core/event.ts';
 import { hourStart } from '../../core/hour.ts';
 import { NOW, envelopeOf } from '../memory.ts';
@@ -17,7 +17,7 @@ function throughDoor(via: Via, fields: Fields): Fields | Rejection {
       else query[key] = typeof value === 'string' ? value : JSON.stringify(value);
     }
     const parsed = parse(JSON.stringify(envelopeOf({ via, query })));
-    assert.ok(!(parsed instanceof NotAnEnvelope) && Array.isArray(parsed.events));
+    assert.ok(!(parsed instanceof Undeliverable) && Array.isArray(parsed.events));
     raw = parsed.events[0];
   }
   const checked = checkEvent(raw, via, NOW);

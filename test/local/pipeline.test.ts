@@ -33,6 +33,7 @@ test('Rows lie in the partition of their hour, the raw record beside them, and w
   const failed = JSON.parse(read('failed').toString()) as { record: string; error: string };
   assert.equal(failed.record, 'no envelope "at all"');
   assert.match(failed.error, /not JSON/);
+  assert.match(pipeline.reports.join(), /^1 records could not become rows/);
 });
 
 test('A crash between the file and the checkpoint delivers twice and counts once', async (t) => {

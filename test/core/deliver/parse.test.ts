@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { NotAnEnvelope, parse } from '../../../core/deliver/parse.ts';
+import { Undeliverable, parse } from '../../../core/deliver/parse.ts';
 import { Refused } from '../../../core/event.ts';
 import { NOW, envelopeOf } from '../../memory.ts';
 
@@ -43,7 +43,7 @@ const NO_ENVELOPES: [name: string, record: string][] = [
 for (const [name, record] of NO_ENVELOPES) {
   test(`no envelope: ${name}`, () => {
     const parsed = parse(record);
-    assert.ok(parsed instanceof NotAnEnvelope);
+    assert.ok(parsed instanceof Undeliverable);
     assert.ok(parsed.message.length > 0 && parsed.message.length < 300, parsed.message.slice(0, 300));
   });
 }
@@ -87,7 +87,7 @@ const ENVELOPES: [name: string, record: string, expected: Outcome][] = [
 for (const [name, record, expected] of ENVELOPES) {
   test(name, () => {
     const parsed = parse(record);
-    assert.ok(!(parsed instanceof NotAnEnvelope), parsed instanceof NotAnEnvelope ? parsed.message : '');
+    assert.ok(!(parsed instanceof Undeliverable), parsed instanceof Undeliverable ? parsed.message : '');
     const { claimed, events } = parsed;
     assert.deepEqual({ claimed, events: events instanceof Refused ? events.reason : events }, expected);
   });
@@ -95,7 +95,7 @@ for (const [name, record, expected] of ENVELOPES) {
 
 test('the pixel: parameters called __proto__ and constructor change nothing', () => {
   const parsed = parse(`{"v":1,"via":"pixel","id":"r","at":${NOW},"query":{"site":"shop","__proto__":"x","constructor":"y","p.__proto__":"z"}}`);
-  assert.ok(!(parsed instanceof NotAnEnvelope) && Array.isArray(parsed.events));
+  assert.ok(!(parsed instanceof Undeliverable) && Array.isArray(parsed.events));
   const event = parsed.events[0] as { props: object };
   assert.equal(Object.getPrototypeOf(event), Object.prototype);
   assert.deepEqual(Object.entries(event.props), [['__proto__', 'z']]);
