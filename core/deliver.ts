@@ -51,9 +51,7 @@ export async function transform(records: readonly string[], { sites, salts, coun
     processedAt,
   };
   const batches = parsed.map((one) => (one instanceof Undeliverable ? one : attempt(() => placeInTime(one, context))));
-  const days = new Set<LocalDay>();
-  for (const batch of batches) if (!(batch instanceof Undeliverable)) for (const { draft, refused } of batch.drafts) if (!refused) days.add(draft.local_day!);
-  const salted: Context = { ...context, salts: await salts.read(days) };
+  const salted: Context = { ...context, salts: await salts.read(localDays(batches)) };
   return batches.map((batch): Delivered => {
     const rows = batch instanceof Undeliverable ? batch : attempt(() => describe(batch, salted));
     return rows instanceof Undeliverable ? { kind: 'failed', message: rows.message } : rows;
@@ -71,6 +69,13 @@ function attempt<T>(work: () => T): T | Undeliverable {
 
 function* claimedSites(parsed: readonly (Parsed | Undeliverable)[]): Iterable<string> {
   for (const one of parsed) if (!(one instanceof Undeliverable)) yield one.claimed;
+}
+
+function* localDays(batches: readonly (Batch | Undeliverable)[]): Iterable<LocalDay> {
+  for (const batch of batches) {
+    if (batch instanceof Undeliverable) continue;
+    for (const { draft, refused } of batch.drafts) if (!refused) yield draft.local_day!;
+  }
 }
 
 interface Progress { draft: Draft; refused?: Refused; /** Events a refusal speaks for. */ events?: number }

@@ -87,7 +87,7 @@ class Reader {
       const name = range ?? DEFAULT_RANGE;
       if (Object.hasOwn(RANGES, name)) {
         const named = RANGES[name]!(today);
-        if (dayAfter(named.from, maxDays - 1) < named.to) this.refuse('range', range, `a range of at most ${maxDays} days`);
+        if (isLonger(named, maxDays)) this.refuse('range', range, `a range of at most ${maxDays} days`);
         return named;
       }
       this.refuse('range', range, `one of ${Object.keys(RANGES).join(', ')}, or from and to instead`);
@@ -99,7 +99,7 @@ class Reader {
     }
     if (from === undefined || to === undefined || !isDay(from) || !isDay(to)) return fallback;
     if (from > to) this.refuse('from', from, `a date not after to, ${to}`);
-    else if (dayAfter(from, maxDays - 1) < to) this.refuse('from', from, `a range of at most ${maxDays} days up to ${to}`);
+    else if (isLonger({ from, to }, maxDays)) this.refuse('from', from, `a range of at most ${maxDays} days up to ${to}`);
     return { from, to };
   }
 
@@ -115,6 +115,10 @@ class Reader {
   finish(): void {
     if (this.errors.length > 0) throw Problem.ofFields(400, this.errors);
   }
+}
+
+function isLonger({ from, to }: Range, days: number): boolean {
+  return dayAfter(from, days - 1) < to;
 }
 
 function monthsOf({ from, to }: Range): number {

@@ -78,19 +78,33 @@ export async function timeseries(metrics: Store, query: TimeseriesQuery, complet
 
 interface Slot { time: string; end: number; total: Total }
 
+/** The buckets of an answer, made as they are first named, in that order. */
+class Slots {
+  private readonly byTime = new Map<string, Slot>();
+  constructor(private readonly metrics: readonly MetricName[]) {}
+
+  at(time: string): Slot {
+    let slot = this.byTime.get(time);
+    if (!slot) this.byTime.set(time, slot = { time, end: 0, total: new Total(this.metrics) });
+    return slot;
+  }
+
+  all(): Slot[] {
+    return [...this.byTime.values()];
+  }
+}
+
 /** Days, or months named by their first day; `end` is the end of a slot's last day in the range. */
 async function daySlots(metrics: Store, query: TimeseriesQuery): Promise<Slot[]> {
   const days = await daysOf(metrics, query);
-  const slots = new Map<string, Slot>();
+  const slots = new Slots(query.metrics);
   for (const day of daysBetween(query.from, query.to)) {
-    const time = query.interval === 'month' ? `${day.slice(0, 7)}-01` : day;
-    const slot = slots.get(time) ?? { time, end: 0, total: new Total(query.metrics) };
-    slots.set(time, slot);
+    const slot = slots.at(query.interval === 'month' ? `${day.slice(0, 7)}-01` : day);
     const bucket = days.get(day);
     if (bucket) slot.total.add(bucket);
     slot.end = startOfLocalDay(query.time_zone, dayAfter(day));
   }
-  return [...slots.values()];
+  return slots.all();
 }
 
 /** Local hours: quarters under the hour and offset they have on the site's clocks. A day of 25 hours has 25. */
@@ -98,13 +112,8 @@ async function hourSlots(metrics: Store, query: TimeseriesQuery): Promise<Slot[]
   const { site, from, to, time_zone } = query;
   const start = startOfLocalDay(time_zone, from);
   const end = startOfLocalDay(time_zone, dayAfter(to));
-  const slots = new Map<string, Slot>();
-  const slotAt = (ms: number) => {
-    const time = localHourAt(time_zone, ms);
-    const slot = slots.get(time) ?? { time, end: 0, total: new Total(query.metrics) };
-    slots.set(time, slot);
-    return slot;
-  };
+  const slots = new Slots(query.metrics);
+  const slotAt = (ms: number) => slots.at(localHourAt(time_zone, ms));
   for (let ms = start; ms < end; ms += QUARTER_MS) slotAt(ms).end = ms + QUARTER_MS;
   for (const item of await metrics.range(site, hourKey(hourOf(start)), hourKey(hourOf(end + HOUR_MS - 1)))) {
     for (const bucket of quartersOf(item)) {
@@ -112,7 +121,7 @@ async function hourSlots(metrics: Store, query: TimeseriesQuery): Promise<Slot[]
       if (ms >= start && ms < end) slotAt(ms).total.add(bucket);
     }
   }
-  return [...slots.values()];
+  return slots.all();
 }
 
 /** The values of a dimension with the highest `order_by`; one store query. `(other)` comes last, whatever its size. */

@@ -1,7 +1,6 @@
 // `npm run demo`: Footfall on this machine with an invented shop and simulated visitors.
 // before: local/demo-shop.ts makes the visits up; next: the doors of the server that local/start.ts starts
 import { randomInt } from 'node:crypto';
-import { realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
@@ -9,6 +8,7 @@ import { LIMITS } from '../core/event.ts';
 import { newKey } from '../core/keys.ts';
 import { Client, reasonOf } from './client.ts';
 import { demoHistory, demoVisit, randomFrom, type Random, type TimedEvent } from './demo-shop.ts';
+import { isMain } from './main.ts';
 import { CannotStart, start } from './start.ts';
 
 const SITE = 'demo';
@@ -158,7 +158,7 @@ async function main(): Promise<void> {
   await demo({ minutes, seed, dataFolder: process.env.FOOTFALL_DATA || join('data', 'demo'), port, say, signal: ending.signal });
 }
 
-if (process.argv[1] !== undefined && import.meta.filename === realpathSync(process.argv[1])) {
+if (isMain(import.meta.filename)) {
   await main().catch((error: unknown) => {
     if (!(error instanceof CannotStart)) throw error;
     process.stderr.write(`${error.message}\n`);

@@ -1,6 +1,5 @@
 // The command `npm run import -- access.log --site shop`: its arguments, its progress and its summary.
 // next: local/import-log.ts
-import { realpathSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { SingleBar } from 'cli-progress';
@@ -8,6 +7,7 @@ import { Command } from 'commander';
 import { quote } from '../core/event.ts';
 import { localDayAt } from '../core/zone.ts';
 import { ImportError, importLog, numberText, total, type ImportSummary } from './import-log.ts';
+import { isMain } from './main.ts';
 
 const PROGRESS_LINE_MS = 3000;
 const SHOWN_REASONS = 8;
@@ -124,4 +124,4 @@ function countsText(counts: Map<string, number>): string {
   return shown.length === 0 ? '0' : `${numberText(total(sorted))} (${shown.join(' · ')})`;
 }
 
-if (process.argv[1] !== undefined && import.meta.filename === realpathSync(process.argv[1])) await main();
+if (isMain(import.meta.filename)) await main();

@@ -1,5 +1,4 @@
 // `npm start`: the whole pipeline in one process. collect → deliver → rollup → serve, on LMDB and DuckDB.
-import { realpathSync } from 'node:fs';
 import { mkdir, readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
@@ -20,6 +19,7 @@ import { httpServer } from './http.ts';
 import { duckdbLake, type LocalLake } from './lake.ts';
 import { openEnvironment } from './lmdb.ts';
 import { every } from './loop.ts';
+import { isMain } from './main.ts';
 import { rollupRound } from './rollup.ts';
 import { lmdbStore } from './store.ts';
 import { lmdbLog } from './stream.ts';
@@ -247,7 +247,7 @@ async function main(): Promise<void> {
   }
 }
 
-if (process.argv[1] !== undefined && import.meta.filename === realpathSync(process.argv[1])) {
+if (isMain(import.meta.filename)) {
   main().catch((error: unknown) => {
     process.stderr.write(`${error instanceof CannotStart ? error.message : String((error as Error).stack ?? error)}\n`);
     process.exit(1);
