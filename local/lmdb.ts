@@ -21,7 +21,7 @@ export async function durably(environment: RootDatabase, writes: readonly Promis
   const outcomes = await Promise.allSettled(writes);
   const failures = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason as Error & { commitError?: Promise<never> }] : []));
   // What the disk said stands in a rejected promise for each commit; one left alone would end the process.
-  const [said] = await Promise.allSettled(failures.map(({ commitError }) => commitError));
+  const [said] = await Promise.allSettled(failures.map(({ commitError }) => commitError ?? Promise.resolve()));
   if (said) throw said.status === 'rejected' ? said.reason : failures[0]!;
   await environment.flushed;
 }
