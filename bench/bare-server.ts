@@ -6,7 +6,7 @@ import { openEnvironment } from '../local/lmdb.ts';
 import { lmdbLog } from '../local/stream.ts';
 import { endWithParent } from './child.ts';
 
-const log = lmdbLog(openEnvironment(process.argv[2]!), () => undefined);
+const log = lmdbLog(openEnvironment(process.argv[2]!), Date.now, () => undefined);
 const server = createServer((request, response) => {
   const chunks: Buffer[] = [];
   request.on('data', (chunk: Buffer) => chunks.push(chunk));

@@ -8,7 +8,7 @@ import { rowJson } from '../core/deliver/row.ts';
 import { ROW_COLUMNS, type Row } from '../core/event.ts';
 import { hourAfter, partitionOf, startOf, type Partition } from '../core/hour.ts';
 import type { Store, Task } from '../core/ports.ts';
-import { VISIT_GAP_MS, runTask, type RollupPorts } from '../core/rollup.ts';
+import { hourParameters, runTask, type RollupPorts } from '../core/rollup.ts';
 import { duckdbLake, type LocalLake } from '../local/lake.ts';
 import { openEnvironment } from '../local/lmdb.ts';
 import { lmdbStore } from '../local/store.ts';
@@ -148,7 +148,7 @@ async function measureOn(lake: LocalLake, folder: string, limit: number, quick: 
   const query = await phase(() => lake.unload({
     statement: 'hours',
     reads: { events: [counted, lookBack] },
-    parameters: { dt: counted.dt, hr: counted.hr, dt_before: lookBack.dt, hr_before: lookBack.hr, visit_gap_ms: VISIT_GAP_MS },
+    parameters: hourParameters(HOUR),
   }, 'hours/run=measured'));
   // The target is for the large hour.
   const measurements = timed("the hour's query", query, { limit, ...(!quick && { target: { atMost: 20 } }) });
@@ -170,7 +170,7 @@ async function measureTasks(lake: LocalLake, folder: string, registry: Store, st
     const metrics = countingStore(store);
     const ports: RollupPorts = {
       lake, registry, metrics, clock: Date.now,
-      tasks: { announce: async () => undefined, send: async (tasks) => { due.push(...tasks); } },
+      tasks: { announce: async () => undefined, send: async (tasks) => { due.push(...tasks); }, parked: async () => [] },
     };
     return { ...await phase(() => runTask(task, ports)), written: (kind) => metrics.puts.get(kind) ?? 0 };
   };
@@ -182,7 +182,7 @@ async function measureTasks(lake: LocalLake, folder: string, registry: Store, st
     { name: `events of ${CHANGED_SITES} sites added`, change: () => addLateEvents(lake, folder), sites: { atMost: CHANGED_SITES } },
   ]) {
     await change();
-    const hour = await carryOut({ kind: 'hour', hour: HOUR });
+    const hour = await carryOut({ kind: 'hour', hour: HOUR, recompute: false });
     measurements.push(...timed(`hour's task, ${name}`, hour));
     if (hour.error !== undefined) return measurements;
     measurements.push({ what: `hour's task, ${name}: sites written`, value: hour.written('H'), unit: 'sites', ...(sites && { target: sites }) });

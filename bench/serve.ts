@@ -11,7 +11,7 @@ import { DIMENSION_NAMES, SUM_NAMES } from '../core/metrics.ts';
 import type { ResultRow, Store, StoreItem } from '../core/ports.ts';
 import { writeCompleteThrough } from '../core/progress.ts';
 import { writeSite } from '../core/sites.ts';
-import { RANK_BASE, REGISTERS } from '../core/sketch.ts';
+import { EXACT, REGISTERS } from '../core/sketch.ts';
 import { dayAfter, daysBetween } from '../core/zone.ts';
 import { randomFrom, type Random } from '../local/demo-shop.ts';
 import { httpServer } from '../local/http.ts';
@@ -42,16 +42,17 @@ type Kind = (typeof KINDS)[number];
 
 /** A day of so many visitors as the rollup's query would answer it. */
 function dayRow(random: Random, visitors: number): ResultRow {
-  const registers = new Map<number, number>();
+  const ranks = new Map<number, number>();
   for (let i = 0; i < visitors; i++) {
-    const bucket = Math.floor(random() * REGISTERS);
-    registers.set(bucket, Math.max(registers.get(bucket) ?? 0, 1 + Math.floor(-Math.log2(1 - random()))));
+    const fingerprint = visitors <= EXACT ? 1 + Math.floor(random() * 4095) : 0;
+    const seen = Math.floor(random() * REGISTERS) * 4096 + fingerprint;
+    ranks.set(seen, Math.max(ranks.get(seen) ?? 0, 1 + Math.floor(-Math.log2(1 - random()))));
   }
   const sums = SUM_NAMES.map((_, i) => Math.floor((visitors * 5 * (1 + random())) / (i + 1)));
   const values = Math.min(VALUES_OF_DIMENSION, Math.ceil(visitors / 10));
   const rows = DIMENSION_NAMES.flatMap((dimension) => Array.from({ length: values }, (_, i) => ({ dimension, value: `/${dimension}/value-${i}` })));
   return {
-    sketch: [...registers].map(([bucket, rank]) => bucket * RANK_BASE + rank),
+    sketch: [...ranks].map(([seen, rank]) => seen * 64 + rank),
     sums: [
       ['', '', ...sums].join(SEPARATOR),
       ...rows.map(({ dimension, value }) => [dimension, value, ...SUM_NAMES.map(() => Math.floor(random() * visitors))].join(SEPARATOR)),

@@ -44,6 +44,19 @@ export function beaconEnvelope(facts: RequestFacts, body: string): Envelope {
   return { ...base('beacon', facts), body };
 }
 
+// Written at the front, since a record is only text where it matters.
+const REPLAY = '{"replay":true,';
+
+/** A raw record as it goes through the stream once more. */
+export function asReplay(record: string): string {
+  return REPLAY + record.slice(1);
+}
+
+/** Whether a stream record has been there before: it is not kept in `raw/` again. */
+export function isReplay(record: string): boolean {
+  return record.startsWith(REPLAY);
+}
+
 /** What the server door answers: how many events it took, and why it did not take the others. */
 export interface Receipt {
   accepted: number;

@@ -1,6 +1,6 @@
 // The transform: envelopes in, rows out. before: the stream (core/collect.ts); next: the lake, and core/rollup.ts
 import { LIMITS, Refused, checkEvent } from './event.ts';
-import { QUARTER_MS, hourOf, partitionOf, type Partition } from './hour.ts';
+import { QUARTER_MS, hourOf, partitionOf, type Hour, type Partition } from './hour.ts';
 import type { Clock } from './ports.ts';
 import { UNKNOWN_SITE, type Site, type Sites } from './sites.ts';
 import type { Salts } from './salts.ts';
@@ -93,8 +93,9 @@ function run(steps: readonly Step[], progress: Progress, context: Context): void
   }
 }
 
-function placeInTime({ envelope, claimed, events }: Parsed, context: Context): Batch {
-  const hourStart = hourOfEnvelope(envelope, firstTime(envelope.via === 'api' ? events : [], envelope.at));
+function placeInTime(parsed: Parsed, context: Context): Batch {
+  const { envelope, claimed, events } = parsed;
+  const hourStart = hourStartOf(parsed);
   // A refused event is counted when it was received, as far as the envelope's hour allows.
   const ts = envelope.via === 'api' ? hourStart : envelope.at;
   const known: Site | undefined = context.sites.get(claimed);
@@ -119,6 +120,17 @@ function placeInTime({ envelope, claimed, events }: Parsed, context: Context): B
     drafts.push({ draft: draftOf(undefined, most), refused, events: more });
   }
   return { hourStart, drafts };
+}
+
+/** The hour a stream record's rows belong to; undefined of one that is no envelope. */
+export function hourOfRecord(record: string): Hour | undefined {
+  const parsed = parse(record);
+  return parsed instanceof Undeliverable ? undefined : hourOf(hourStartOf(parsed));
+}
+
+/** The start (epoch ms) of the one hour a record belongs to. */
+function hourStartOf({ envelope, events }: Parsed): number {
+  return hourOfEnvelope(envelope, firstTime(envelope.via === 'api' ? events : [], envelope.at));
 }
 
 /** The time of the first event that has one, by which the server door grouped the events into this envelope. */

@@ -3,7 +3,7 @@
 // tables below. before: the client; next: core/collect.ts
 
 import { isIP } from 'node:net';
-import { isDay } from './hour.ts';
+import { EARLIEST_HOUR, isDay, startOf } from './hour.ts';
 
 /** Limits of the two doors (DESIGN §3), in bytes of body and events a request. */
 export const LIMITS = {
@@ -42,6 +42,8 @@ export interface Envelope {
   country?: string;
   /** The `Sec-Purpose` (or `Purpose`) header: a page that is only prefetched was not seen by anybody. */
   purpose?: string;
+  /** It was received and delivered before, and is sent again to a corrected transform. */
+  replay?: true;
   /** The pixel's parameters. */
   query?: Record<string, string>;
   /** The beacon's or the server door's body as received. */
@@ -109,7 +111,7 @@ function within(min: number, max: number): (value: unknown) => number | undefine
   return (value) => (typeof value === 'number' && value >= min && value <= max ? value : undefined);
 }
 
-const EARLIEST = Date.UTC(2010, 0, 1);
+const EARLIEST = startOf(EARLIEST_HOUR);
 const LATEST_AHEAD_MS = 600_000;
 const ISO_TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})$/;
 

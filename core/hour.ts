@@ -10,6 +10,9 @@ export type Hour = string;
 /** The values of the partition columns `dt` (`YYYY-MM-DD`) and `hr` (`00` to `23`). */
 export interface Partition { dt: string; hr: string }
 
+/** No event is earlier (core/event.ts). */
+export const EARLIEST_HOUR: Hour = '2010-01-01T00';
+
 const HOUR = /^\d{4}-\d{2}-\d{2}T\d{2}$/;
 
 /** The hour a moment (epoch ms) falls in. */
@@ -24,14 +27,27 @@ export function hourStart(ms: number): number {
 
 /** The start of an hour, epoch ms. Throws on text that is no hour. */
 export function startOf(hour: Hour): number {
-  const ms = HOUR.test(hour) ? Date.parse(`${hour}:00:00Z`) : NaN;
-  if (Number.isNaN(ms) || hourOf(ms) !== hour) throw new Error(`hour ${JSON.stringify(hour)}: accepts YYYY-MM-DDTHH`);
-  return ms;
+  if (!isHour(hour)) throw new Error(`hour ${JSON.stringify(hour)}: accepts YYYY-MM-DDTHH`);
+  return Date.parse(`${hour}:00:00Z`);
+}
+
+/** Whether the text names an hour that exists, `YYYY-MM-DDTHH`. */
+export function isHour(text: unknown): text is Hour {
+  if (typeof text !== 'string' || !HOUR.test(text)) return false;
+  const ms = Date.parse(`${text}:00:00Z`);
+  return !Number.isNaN(ms) && hourOf(ms) === text;
 }
 
 /** The hour `n` hours later (earlier where negative). */
 export function hourAfter(hour: Hour, n = 1): Hour {
   return hourOf(startOf(hour) + n * HOUR_MS);
+}
+
+/** All hours from one to another, both included; none where they are in the other order. */
+export function hoursBetween(from: Hour, to: Hour): Hour[] {
+  const hours: Hour[] = [];
+  for (let hour = from; hour <= to; hour = hourAfter(hour)) hours.push(hour);
+  return hours;
 }
 
 /** Where an hour's rows lie: `events/dt=YYYY-MM-DD/hr=HH`. */
@@ -40,13 +56,13 @@ export function partitionOf(hour: Hour): Partition {
 }
 
 /**
- * The hours that can hold an event of a local day: from where the day begins first (UTC+14) to where it ends
- * last (UTC−12), so 50 whatever the zone.
+ * The hours that can say something of a local day: from where the day begins first (UTC+14) to where it ends last
+ * (UTC−12), and the hour after, which knows whether the day's last event was followed; so 51 whatever the zone.
  */
 export function hoursOfLocalDay(day: string): { from: Hour; to: Hour } {
   if (!isDay(day)) throw new Error(`day ${JSON.stringify(day)}: accepts a date that exists, YYYY-MM-DD`);
   const midnight = Date.parse(`${day}T00:00:00Z`);
-  return { from: hourOf(midnight - 14 * HOUR_MS), to: hourOf(midnight + 35 * HOUR_MS) };
+  return { from: hourOf(midnight - 14 * HOUR_MS), to: hourOf(midnight + 36 * HOUR_MS) };
 }
 
 /** Whether the text is a calendar date `YYYY-MM-DD` that exists. */

@@ -19,6 +19,8 @@ export const SUMS = {
   exits: 'count',
   bots: 'count',
   rejected: 'count',
+  // Events whose visit may have begun before the look-back, so that they may count for a later source than its first.
+  long_visit_events: 'count',
 } as const satisfies Record<string, 'count' | 'micros'>;
 
 export type Sum = keyof typeof SUMS;

@@ -32,7 +32,7 @@ export interface Store {
 }
 
 /** The statements of `sql/`, by file name. */
-export type Statement = 'hours' | 'changes' | 'hour_items' | 'days';
+export type Statement = 'hours' | 'changes' | 'hour_items' | 'summary' | 'days';
 
 /** A statement with the values of its named parameters. Values are our own (dates, run names), never a client's. */
 export interface Query {
@@ -45,6 +45,9 @@ export interface Query {
 /** One row of a result; integers may be bigint, lists are arrays. */
 export type ResultRow = Readonly<Record<string, unknown>>;
 
+/** A file of records as they came; names sort by arrival. */
+export interface RawPart { name: string; bytes: number }
+
 /** The files of rows, and the engine that queries them. */
 export interface Lake {
   /**
@@ -55,20 +58,37 @@ export interface Lake {
   rows(part: string): AsyncIterable<ResultRow>;
   /** Removes everything under the prefix. */
   remove(prefix: string): Promise<void>;
+  /** Bytes of the rows of a partition. */
+  sizeOf(partition: Partition): Promise<number>;
+  /** The files of records as they came that arrived in an hour, in the order of their arrival. */
+  rawParts(arrived: Hour): Promise<RawPart[]>;
+  /** The records of such a file, in the order of their arrival. */
+  records(part: string): AsyncIterable<string>;
 }
 
 /** A unit of rollup work. Tasks of the same hour or of the same day never run at the same time. */
-export type Task =
-  | { kind: 'hour'; hour: Hour }
-  /** `runs` are the hours' runs whose changed sites the day has to take up. */
-  | { kind: 'day'; day: LocalDay; runs: string[] };
+export type Task = HourTask | DayTask;
+export interface HourTask extends Urgency { kind: 'hour'; hour: Hour }
+/** Takes up the sites that hours changed since the day's last task. */
+export interface DayTask extends Urgency { kind: 'day'; day: LocalDay }
+interface Urgency {
+  /** It counts anew what was counted before: whatever has not been counted yet goes first. */
+  recompute?: boolean;
+}
+
+/** A task that failed too often, and waits to be sent again. */
+export interface Parked { task: Task; attempts: number; error: string }
 
 /** The queue of rollup tasks. */
 export interface Tasks {
-  /** Says that the rows of these hours changed; they become tasks at the next schedule. */
-  announce(hours: readonly Hour[]): Promise<void>;
-  /** Queues tasks; a day that waits already takes up the runs of the new task. */
+  /**
+   * Says that the rows of these hours changed; they become tasks at the next schedule.
+   * @param recompute they were only delivered once more
+   */
+  announce(hours: readonly Hour[], recompute?: boolean): Promise<void>;
+  /** Queues tasks. One that waits already, or is parked, begins anew; unless both recompute, it does not count as one that does. */
   send(tasks: readonly Task[]): Promise<void>;
+  parked(): Promise<Parked[]>;
 }
 
 /** The time now, epoch ms. */

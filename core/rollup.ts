@@ -2,9 +2,10 @@
 // its rows change; there is no other mechanism, so late events, re-deliveries and replays all end up right.
 // before: the lake (core/deliver.ts); next: the metrics store (core/serve.ts)
 import { randomBytes } from 'node:crypto';
-import { hourAfter, hoursOfLocalDay, partitionOf, type Hour } from './hour.ts';
+import { hourAfter, hoursOfLocalDay, partitionOf, startOf, type Hour } from './hour.ts';
 import { dayItems, hourItem } from './items.ts';
-import type { Clock, Lake, ResultRow, Store, StoreItem, Task, Tasks } from './ports.ts';
+import type { Clock, HourTask, Lake, Query, ResultRow, Store, StoreItem, Task, Tasks } from './ports.ts';
+import { EXACT } from './sketch.ts';
 import type { LocalDay } from './zone.ts';
 
 /** A visit ends when the visitor sends nothing for longer than this. */
@@ -23,49 +24,60 @@ export interface RollupPorts {
 /** A rollup's name: it begins with its time, so that names sort by time. */
 export type Run = string;
 
-function newRun(now: number): Run {
-  return `${new Date(now).toISOString().replaceAll(/[-:.]/g, '')}-${randomBytes(3).toString('hex')}`;
-}
-
 /** The commit record of an hour. Registry: `hours` / hour. */
-interface Commit {
+export interface Commit {
   /** The run whose rows count; absent before the first commit. */
   run?: Run;
+  /** When it was committed, and when the hour was last rolled up, with or without a difference; epoch ms. */
   committedAt?: number;
+  checkedAt?: number;
+  /** What the committed run holds, of all sites. */
+  summary?: Summary;
   /** Runs that may have written items but did not get to their commit. */
   pending: Run[];
-  /** Local days that changed with the last commit and have not been queued yet. */
-  days: LocalDay[];
+}
+
+/** The columns of `sql/summary.sql`. */
+export interface Summary { sites: number; events: number; bots: number; rejected: number; long_visit_events: number }
+
+function commitOf({ run, committedAt, checkedAt, summary, pending }: StoreItem): Commit {
+  return {
+    pending: pending as Run[],
+    ...(checkedAt !== undefined && { checkedAt: checkedAt as number }),
+    ...(run !== undefined && { run: run as Run, committedAt: committedAt as number, summary: summary as unknown as Summary }),
+  };
+}
+
+/** The commit records from one hour to another, both included; hours never rolled up have none. */
+export async function readCommits(registry: Store, from: Hour, to: Hour): Promise<Map<Hour, Commit>> {
+  return new Map((await registry.range('hours', from, to)).map((item) => [item.sk, commitOf(item)]));
 }
 
 async function readCommit(registry: Store, hour: Hour): Promise<Commit> {
   const item = await registry.get('hours', hour);
-  return item ? commitOf(item) : { pending: [], days: [] };
-}
-
-function commitOf({ run, committedAt, pending, days }: StoreItem): Commit {
-  return {
-    pending: pending as Run[],
-    days: days as LocalDay[],
-    ...(run !== undefined && { run: run as Run, committedAt: committedAt as number }),
-  };
+  return item ? commitOf(item) : { pending: [] };
 }
 
 async function writeCommit(registry: Store, hour: Hour, commit: Commit): Promise<void> {
-  await registry.put([{ pk: 'hours', sk: hour, ...commit }]);
+  await registry.put([{ pk: 'hours', sk: hour, ...commit } as unknown as StoreItem]);
 }
+
+/** An announced hour; `recompute` where its rows were only delivered once more. */
+export interface Announced { hour: Hour; recompute: boolean }
 
 /**
  * The tasks for announced hours. A changed hour is looked back on by the hour after it, which so becomes due as well
  * if it has been rolled up before.
  */
-export async function tasksFor(hours: readonly Hour[], registry: Store): Promise<Task[]> {
-  const due = new Set(hours);
-  await Promise.all(hours.map(async (hour) => {
+export async function tasksFor(announced: readonly Announced[], registry: Store): Promise<Task[]> {
+  const due = new Map<Hour, boolean>();
+  const add = (hour: Hour, recompute: boolean) => due.set(hour, recompute && due.get(hour) !== false);
+  for (const { hour, recompute } of announced) add(hour, recompute);
+  await Promise.all(announced.map(async ({ hour, recompute }) => {
     const next = hourAfter(hour);
-    if (!due.has(next) && (await readCommit(registry, next)).run !== undefined) due.add(next);
+    if ((await readCommit(registry, next)).run !== undefined) add(next, recompute);
   }));
-  return [...due].sort().map((hour) => ({ kind: 'hour', hour }));
+  return [...due].sort(([a], [b]) => (a < b ? -1 : 1)).map(([hour, recompute]) => ({ kind: 'hour', hour, recompute }));
 }
 
 /**
@@ -73,7 +85,7 @@ export async function tasksFor(hours: readonly Hour[], registry: Store): Promise
  * Rejects when it could not; the task may then be tried again, as often as it takes.
  */
 export function runTask(task: Task, ports: RollupPorts): Promise<number> {
-  return task.kind === 'hour' ? rollUpHour(task.hour, ports) : rollUpDay(task.day, task.runs, ports);
+  return task.kind === 'hour' ? rollUpHour(task, ports) : rollUpDay(task.day, ports);
 }
 
 /** Items in flight to the store at once while loading. */
@@ -98,18 +110,14 @@ async function load(parts: readonly string[], itemsOf: (row: ResultRow) => Store
   return written;
 }
 
-async function rollUpHour(hour: Hour, ports: RollupPorts): Promise<number> {
+async function rollUpHour({ hour, recompute = false }: HourTask, ports: RollupPorts): Promise<number> {
   const { lake, registry, clock } = ports;
   const before = await readCommit(registry, hour);
-  // A run that committed and died before it had queued its days left them here.
-  await queueDays(hour, before, ports);
-
-  const run = newRun(clock());
-  const [counted, lookBack] = [partitionOf(hour), partitionOf(hourAfter(hour, -1))];
+  const run = await newRun(ports, hour);
   await lake.unload({
     statement: 'hours',
-    reads: { events: [counted, lookBack] },
-    parameters: { dt: counted.dt, hr: counted.hr, dt_before: lookBack.dt, hr_before: lookBack.hr, visit_gap_ms: VISIT_GAP_MS },
+    reads: { events: [partitionOf(hour), partitionOf(hourAfter(hour, -1))] },
+    parameters: hourParameters(hour),
   }, `hours/run=${run}`);
   const committed = before.run === undefined ? [] : [before.run];
   const changes = await lake.unload({
@@ -123,66 +131,119 @@ async function rollUpHour(hour: Hour, ports: RollupPorts): Promise<number> {
   if (days.size === 0) {
     // Nothing differs: what is committed stays, and what this run wrote is not needed.
     await removeRun(run, lake);
+    await writeCommit(registry, hour, { ...before, checkedAt: clock() });
+    await sendOwedDays(hour, recompute, ports);
     return 0;
   }
-  await writeCommit(registry, hour, { ...before, days: [], pending: [...before.pending, run] });
+  await writeCommit(registry, hour, { ...before, pending: [...before.pending, run] });
   const parts = await lake.unload({ statement: 'hour_items', reads: { hours: [run], changes: [run] }, parameters: { run } }, `items/run=${run}`);
   const items = await load(parts, (row) => [hourItem(hour, run, row)], ports);
   await lake.remove(`items/run=${run}`);
+  const summary = await summarize(run, ports);
 
-  const commit: Commit = { run, committedAt: clock(), pending: [], days: [...days].sort() };
-  await writeCommit(registry, hour, commit);
-  await supersede([...before.pending, ...committed], ports);
-  await queueDays(hour, commit, ports);
+  // Both before the commit: what is noted too early does no harm, what is noted too late may be lost.
+  await registry.put([...days].map((day) => ({ pk: 'owed', sk: `${day}#${run}`, run, hour })));
+  await noteRemovable([...before.pending, ...committed], hour, ports);
+  const now = clock();
+  await writeCommit(registry, hour, { run, committedAt: now, checkedAt: now, summary, pending: [] });
+  await sendOwedDays(hour, recompute, ports);
   return items;
 }
 
-/** Queues the local days a commit changed, and then forgets them. */
-async function queueDays(hour: Hour, { days, ...commit }: Commit, { registry, tasks }: RollupPorts): Promise<void> {
-  const { run } = commit;
-  if (run === undefined || days.length === 0) return;
-  await tasks.send(days.map((day) => ({ kind: 'day', day, runs: [run] })));
-  await writeCommit(registry, hour, { ...commit, days: [] });
+/** The parameters of `sql/hours.sql`. */
+export function hourParameters(hour: Hour): Query['parameters'] {
+  const before = hourAfter(hour, -1);
+  const [counted, lookBack] = [partitionOf(hour), partitionOf(before)];
+  return {
+    dt: counted.dt, hr: counted.hr, dt_before: lookBack.dt, hr_before: lookBack.hr,
+    look_back_from: startOf(before), visit_gap_ms: VISIT_GAP_MS, exact_visitors: EXACT,
+  };
 }
 
-async function rollUpDay(day: LocalDay, changedRuns: readonly Run[], ports: RollupPorts): Promise<number> {
-  const { lake, registry, clock } = ports;
+async function summarize(run: Run, { lake }: RollupPorts): Promise<Summary> {
+  const summary: Summary = { sites: 0, events: 0, bots: 0, rejected: 0, long_visit_events: 0 };
+  for (const part of await lake.unload({ statement: 'summary', reads: { hours: [run] }, parameters: { run } }, `items/run=${run}`)) {
+    for await (const row of lake.rows(part)) for (const name in summary) summary[name as keyof Summary] += Number(row[name]);
+  }
+  await lake.remove(`items/run=${run}`);
+  return summary;
+}
+
+/** Local days an hour can have events of, or events whose following ones it has: UTC−12 to UTC+14, and an hour back. */
+function daysOfHour(hour: Hour): { from: LocalDay; to: LocalDay } {
+  return { from: partitionOf(hourAfter(hour, -13)).dt, to: partitionOf(hourAfter(hour, 14)).dt };
+}
+
+/** Behind every run's name. */
+const LAST = '~';
+
+/** Queues the local days that have not taken up what runs of this hour changed; of a retry they may be queued twice. */
+async function sendOwedDays(hour: Hour, recompute: boolean, { registry, tasks }: RollupPorts): Promise<void> {
+  const { from, to } = daysOfHour(hour);
+  const owed = (await registry.range('owed', from, `${to}#${LAST}`)).filter((item) => item.hour === hour);
+  const days = [...new Set(owed.map(({ sk }) => sk.slice(0, sk.indexOf('#'))))];
+  if (days.length > 0) await tasks.send(days.map((day) => ({ kind: 'day', day, recompute })));
+}
+
+async function rollUpDay(day: LocalDay, ports: RollupPorts): Promise<number> {
+  const { lake, registry } = ports;
+  const owed = await registry.range('owed', `${day}#`, `${day}#${LAST}`);
+  if (owed.length === 0) return 0;
+  const changed = owed.map((item) => item.run as Run);
   const { from, to } = hoursOfLocalDay(day);
-  const commits = (await registry.range('hours', from, to)).map(commitOf);
-  const runs = commits.flatMap(({ run }) => (run === undefined ? [] : [run]));
-  const run = newRun(clock());
+  const runs = [...(await readCommits(registry, from, to)).values()].flatMap(({ run }) => (run === undefined ? [] : [run]));
+  const run = await newRun(ports);
   const parts = await lake.unload(
     {
       statement: 'days',
-      reads: { hours: runs, changes: changedRuns },
-      parameters: { day, runs, changed_runs: changedRuns, top: TOP_VALUES },
+      reads: { hours: runs, changes: changed },
+      parameters: { day, runs, changed_runs: changed, top: TOP_VALUES },
     },
     `items/run=${run}`,
   );
   const items = await load(parts, (row) => dayItems(day, run, row), ports);
   await lake.remove(`items/run=${run}`);
+  // Not what a commit noted meanwhile: that has a task of its own.
+  await registry.remove(owed);
   return items;
 }
 
-/** Notes runs that no commit names any more, for `removeSuperseded`. */
-async function supersede(runs: readonly Run[], { registry, clock }: RollupPorts): Promise<void> {
-  const at = new Date(clock()).toISOString();
-  await registry.put(runs.map((run) => ({ pk: 'superseded', sk: `${at}#${run}`, run })));
+/** Names a run, and notes that its files may be removed one day: whatever becomes of it, they are not left behind. */
+async function newRun(ports: RollupPorts, hour?: Hour): Promise<Run> {
+  const run = `${compact(ports.clock())}-${randomBytes(3).toString('hex')}`;
+  await noteRemovable([run], hour, ports);
+  return run;
+}
+
+/** A moment (epoch ms) as runs begin with. */
+function compact(ms: number): string {
+  return new Date(ms).toISOString().replaceAll(/[-:.]/g, '');
+}
+
+async function noteRemovable(runs: readonly Run[], hour: Hour | undefined, { registry, clock }: RollupPorts): Promise<void> {
+  await registry.put(runs.map((run) => ({ pk: 'removable', sk: run, at: clock(), ...(hour !== undefined && { hour }) })));
 }
 
 /**
- * Removes the files of runs that were superseded longer ago than `keptMs`: by then no query of a day that began
- * before the new commit reads them any more.
+ * Removes the files of runs that were superseded, or have died, longer ago than `keptMs`: longer than any task takes,
+ * so that none loses what it reads or writes.
  */
-export async function removeSuperseded({ lake, registry, clock }: Pick<RollupPorts, 'lake' | 'registry' | 'clock'>, keptMs: number): Promise<void> {
-  const until = new Date(clock() - keptMs).toISOString();
-  for (const item of await registry.range('superseded', '', until)) {
-    const run = item.run as Run;
-    await removeRun(run, lake);
+export async function removeOldRuns({ lake, registry, clock }: Pick<RollupPorts, 'lake' | 'registry' | 'clock'>, keptMs: number): Promise<void> {
+  const until = clock() - keptMs;
+  const due = (await registry.range('removable', '', compact(until))).filter(({ at }) => Number(at) <= until);
+  if (due.length === 0) return;
+  const owed = new Set((await registry.range('owed', '', LAST)).map((item) => item.run));
+  for (const item of due) {
+    const run: Run = item.sk;
+    const commit = item.hour === undefined ? undefined : await readCommit(registry, item.hour as Hour);
+    // A retry, or a day, has yet to see which sites it changed.
+    if (commit?.pending.includes(run) || owed.has(run)) continue;
+    // Of the committed run there will be another note when it is superseded.
+    if (commit?.run !== run) await removeRun(run, lake);
     await registry.remove([item]);
   }
 }
 
 async function removeRun(run: Run, lake: Lake): Promise<void> {
-  await Promise.all([lake.remove(`hours/run=${run}`), lake.remove(`changes/run=${run}`)]);
+  await Promise.all([lake.remove(`hours/run=${run}`), lake.remove(`changes/run=${run}`), lake.remove(`items/run=${run}`)]);
 }

@@ -1,14 +1,21 @@
-// The administrator's function: sites and their keys.
+// The administrator's function: sites and their keys, and the state of the rollups.
 import { quote } from '../core/event.ts';
 import { listKeys, newKey, removeKey, storeKey, type Scope } from '../core/keys.ts';
-import type { Clock, Store } from '../core/ports.ts';
+import { EARLIEST_HOUR, hourAfter, hourOf, hoursBetween, isHour, type Hour } from '../core/hour.ts';
+import type { Clock, Lake, Store, Tasks } from '../core/ports.ts';
 import { Problem, type FieldError } from '../core/problem.ts';
+import { beginReprocess, estimate, listJobs, type Job, type Reprocess } from '../core/reprocess.ts';
+import { readCommits, type Commit } from '../core/rollup.ts';
 import { checkSite, isSiteId, listSites, readSite, writeSite } from '../core/sites.ts';
 import { httpHandler, jsonOf, parametersOf, siteOf, type Handler } from './http.ts';
 
 export interface AdminPorts {
   registry: Store;
+  lake: Lake;
+  tasks: Tasks;
   clock: Clock;
+  /** What the engine's operator charges for reading, US dollars a terabyte (10^12 bytes). */
+  usdPerTerabyte: number;
   onError: (error: unknown) => void;
 }
 
@@ -16,7 +23,7 @@ export interface AdminPorts {
 const PAGE = 1000;
 const SITE_SCOPES: readonly unknown[] = ['read', 'write'] satisfies Scope[];
 
-export function adminHandler({ registry, clock, onError }: AdminPorts): Handler {
+export function adminHandler({ registry, lake, tasks, clock, usdPerTerabyte, onError }: AdminPorts): Handler {
   const now = () => new Date(clock()).toISOString();
   return httpHandler<'admin'>({
     'GET /v1/sites': async (request) => {
@@ -54,7 +61,84 @@ export function adminHandler({ registry, clock, onError }: AdminPorts): Handler 
       if (!(await removeKey(registry, id, key))) throw new Problem(404, `key ${quote(key)}: the site has no such key`);
       return { status: 204 };
     },
+    'GET /v1/rollups': async (request) => {
+      const query = hoursOf(parametersOf(request), clock());
+      const [commits, parked, jobs] = await Promise.all([readCommits(registry, query.from, query.to), tasks.parked(), listJobs(registry)]);
+      const parkedHours = new Set(parked.flatMap(({ task }) => (task.kind === 'hour' ? [task.hour] : [])));
+      return {
+        body: {
+          query,
+          hours: hoursBetween(query.from, query.to).map((hour) => stateOf(hour, commits.get(hour), parkedHours.has(hour))),
+          parked: parked.map(({ task, attempts, error }) => ({ task: task.kind === 'hour' ? `hour#${task.hour}` : `day#${task.day}`, attempts, error })),
+          jobs: jobs.slice(-SHOWN_JOBS).reverse().map(shown),
+        },
+      };
+    },
+    'POST /v1/rollups': async (request) => {
+      const { dry_run, ...range } = checkReprocess(jsonOf(request), clock());
+      if (!dry_run) return { status: 202, body: shown(await beginReprocess(range, { registry, lake, clock })) };
+      const { hours, bytes, raw_bytes } = await estimate(range, { registry, lake, clock });
+      return { body: { ...range, dry_run, hours, bytes, raw_bytes, cost_usd: Math.round(((bytes + raw_bytes) / 1e12) * usdPerTerabyte * 100) / 100 } };
+    },
   }, { registry, onError });
+}
+
+/** Hours of one answer of `GET /v1/rollups`, and of one job: ten years. */
+const MAX_SHOWN_HOURS = 31 * 24;
+const MAX_HOURS = 10 * 366 * 24;
+const SHOWN_JOBS = 20;
+const HOUR_ACCEPTS = 'an hour of UTC, YYYY-MM-DDTHH, from 2010 on and not in the future; from is not after to';
+
+function isRange(from: unknown, to: unknown, now: number): boolean {
+  return isHour(from) && isHour(to) && from >= EARLIEST_HOUR && from <= to && to <= hourOf(now);
+}
+
+function hoursOf(parameters: ReturnType<typeof parametersOf>, now: number): { from: Hour; to: Hour } {
+  for (const [name, values] of parameters) {
+    if (name !== 'from' && name !== 'to') throw new Problem(400, `${quote(name)}: the parameters are from and to, hours of UTC`);
+    if (values.length > 1) throw new Problem(400, `${name}: accepts one value`);
+  }
+  const to = parameters.get('to')?.[0] ?? hourOf(now);
+  const from = parameters.get('from')?.[0] ?? (isHour(to) ? hourAfter(to, -23) : to);
+  if (!isRange(from, to, now)) throw new Problem(400, `from ${quote(from)}, to ${quote(to)}: each accepts ${HOUR_ACCEPTS}`);
+  if (hourAfter(from, MAX_SHOWN_HOURS - 1) < to) throw new Problem(400, `from ${quote(from)}: accepts at most ${MAX_SHOWN_HOURS} hours up to ${to}`);
+  return { from, to };
+}
+
+/** An hour as `GET /v1/rollups` shows it. */
+function stateOf(hour: Hour, { run, committedAt, checkedAt, summary, pending }: Commit = { pending: [] }, parked: boolean): Record<string, unknown> {
+  const time = (ms: number | undefined) => (ms === undefined ? null : new Date(ms).toISOString());
+  return {
+    hour,
+    // Something half-written is mended by the task's next attempt.
+    state: parked ? 'parked' : pending.length > 0 ? 'unfinished' : run === undefined ? 'none' : 'committed',
+    run: run ?? null,
+    committed_at: time(committedAt),
+    checked_at: time(checkedAt),
+    ...summary,
+  };
+}
+
+/** A job as it is shown: without what only its next step needs. */
+function shown({ id, from, to, replay, state, created_at, finished_at, hours, hours_done, hours_failed, records_replayed, records_skipped }: Job): Record<string, unknown> {
+  return { id, from, to, replay, state, created_at, finished_at, hours, hours_done, hours_failed, records_replayed, records_skipped };
+}
+
+function checkReprocess(body: unknown, now: number): Reprocess & { dry_run: boolean } {
+  const { from, to, replay = false, dry_run = false, ...rest } = (typeof body === 'object' && body !== null ? body : {}) as Record<string, unknown>;
+  const errors: FieldError[] = Object.keys(rest).map((name) => ({ parameter: name, value: quote(rest[name]), accepts: 'nothing: the fields are from, to, replay and dry_run' }));
+  if (!isRange(from, to, now)) {
+    for (const [parameter, value] of [['from', from], ['to', to]] as const) {
+      if (!isHour(value) || isHour(from) && isHour(to)) errors.push({ parameter, value: quote(value ?? null), accepts: HOUR_ACCEPTS });
+    }
+  } else if (hourAfter(from as Hour, MAX_HOURS - 1) < (to as Hour)) {
+    errors.push({ parameter: 'from', value: quote(from), accepts: `at most ${MAX_HOURS} hours up to ${to as Hour}` });
+  }
+  for (const [parameter, value] of [['replay', replay], ['dry_run', dry_run]] as const) {
+    if (typeof value !== 'boolean') errors.push({ parameter, value: quote(value), accepts: 'true or false' });
+  }
+  if (errors.length > 0) throw Problem.ofFields(422, errors);
+  return { from: from as Hour, to: to as Hour, replay: replay as boolean, dry_run: dry_run as boolean };
 }
 
 function checkKey(body: unknown): { scope: Scope; label: string } {

@@ -8,6 +8,7 @@ import { pipeline } from 'node:stream/promises';
 import { Readable } from 'node:stream';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
+import { isReplay } from '../core/collect.ts';
 import { transform, type TransformPorts } from '../core/deliver.ts';
 import { hourOf, partitionOf, type Hour, type Partition } from '../core/hour.ts';
 import type { Tasks } from '../core/ports.ts';
@@ -44,7 +45,8 @@ export async function deliverRound(ports: DeliverPorts): Promise<boolean> {
   if (!last) return false;
   const name = String(last.position).padStart(16, '0');
 
-  const hours = new Set<Hour>();
+  const received = new Set<Hour>();
+  const replayed = new Set<Hour>();
   const lines: string[] = [];
   const failures: string[] = [];
   for (let i = 0; i < records.length; i += SLICE) {
@@ -57,14 +59,16 @@ export async function deliverRound(ports: DeliverPorts): Promise<boolean> {
       }
       const { dt, hr } = result.partition;
       for (const row of result.rows) lines.push(`${row.slice(0, -1)},"dt":"${dt}","hr":"${hr}"}\n`);
-      if (result.rows.length > 0) hours.add(`${dt}T${hr}`);
+      if (result.rows.length > 0) (isReplay(slice[j]!.data) ? replayed : received).add(`${dt}T${hr}`);
     });
     await nextTurn();
   }
 
   const arrived = hourPath(partitionOf(hourOf(ports.clock())));
   const aside = join(temporary, `deliver-${name}`);
-  await keepRaw(records, aside, join(lakeFolder, 'raw', arrived, `${name}.ndjson.gz`));
+  // Of a replayed record the first copy is kept, and no longer than its time.
+  const kept = records.filter(({ data }) => !isReplay(data));
+  if (kept.length > 0) await keepRaw(kept, aside, join(lakeFolder, 'raw', arrived, `${name}.ndjson.gz`));
   if (failures.length > 0) {
     const failed = join(lakeFolder, 'failed', arrived, `${name}.ndjson`);
     await writeWhole(aside, failed, `${failures.join('\n')}\n`);
@@ -75,7 +79,8 @@ export async function deliverRound(ports: DeliverPorts): Promise<boolean> {
     await pipeline(Readable.from(chunks(lines)), createWriteStream(jsonLines));
     // The time in the name keeps a second delivery of the same records from replacing the first's file half-way.
     await lake.addEvents(jsonLines, `${name}-${ports.clock()}`);
-    await tasks.announce([...hours]);
+    await tasks.announce([...received]);
+    await tasks.announce([...replayed].filter((hour) => !received.has(hour)), true);
   }
   await log.checkpoint(last.position);
   return log.oldest() !== undefined && (records.length === ROUND.records || charsOf(records) >= ROUND.chars);

@@ -1,15 +1,18 @@
 // The Lake on one machine: Parquet files in folders, queried by DuckDB. Each query sees just the files of the
 // partitions and runs it reads, as views with the names that Athena's tables have.
-import { readFile, mkdir, readdir } from 'node:fs/promises';
-import { join, relative } from 'node:path';
+import { mkdir, readFile, readdir, stat } from 'node:fs/promises';
+import { basename, join, relative } from 'node:path';
+import { promisify } from 'node:util';
+import { gunzip } from 'node:zlib';
 import { DuckDBInstance, type DuckDBConnection } from '@duckdb/node-api';
 import { ROW_COLUMNS, type ColumnType } from '../core/event.ts';
-import type { Partition } from '../core/hour.ts';
+import { partitionOf, type Partition } from '../core/hour.ts';
 import { CHANGE_COLUMNS, HOUR_COLUMNS } from '../core/metrics.ts';
 import type { Lake, Query, ResultRow } from '../core/ports.ts';
 import { render } from '../core/sql.ts';
 import { filesIn, moveIntoPlace, removeAll } from './files.ts';
 
+const decompress = promisify(gunzip);
 const SQL_FOLDER = join(import.meta.dirname, '..', 'sql');
 const DUCKDB_TYPES: Record<ColumnType | 'ints', string> = {
   string: 'varchar', int: 'integer', bigint: 'bigint', hash: 'bigint', boolean: 'boolean', ints: 'integer[]',
@@ -105,6 +108,24 @@ export async function duckdbLake(folder: string, { enginePath, temporary, memory
 
     async remove(prefix) {
       await removeAll(join(folder, prefix));
+    },
+
+    async sizeOf(partition) {
+      const sizes = await Promise.all((await filesOf([partitionPath(partition)])).map(async (file) => (await stat(file)).size));
+      return sizes.reduce((sum, size) => sum + size, 0);
+    },
+
+    async rawParts(arrived) {
+      const { dt, hr } = partitionOf(arrived);
+      const prefix = `raw/dt=${dt}/hr=${hr}`;
+      const files = await filesIn(join(folder, prefix), '.ndjson.gz');
+      return Promise.all(files.map(async (file) => ({ name: `${prefix}/${basename(file)}`, bytes: (await stat(file)).size })));
+    },
+
+    async *records(part) {
+      // Split here, since to readline a U+2028 in a record would be the end of its line.
+      const text = await decompress(await readFile(join(folder, part)));
+      yield* text.toString().trimEnd().split('\n');
     },
 
     async addEvents(jsonLines, name) {

@@ -36,8 +36,8 @@ export async function rollupRound(ports: RollupRoundPorts): Promise<void> {
       report(`${waiting.key} failed (attempt ${waiting.attempts + 1}): ${(error as Error).message}`);
     }
   }
-  // As long as a task waits, what it would count is missing.
-  const waits = tasks.all().some(({ parked }) => !parked);
+  // As long as a task waits, what it would count is missing; unless it counts anew what is counted already.
+  const waits = tasks.all().some(({ parked, task }) => !parked && !task.recompute);
   if (!waits && through > ((await readCompleteThrough(registry)) ?? 0)) await writeCompleteThrough(registry, through);
   if (done.hour + done.day > EVERYDAY_TASKS) report(`Rolled up ${done.hour} hours and ${done.day} days; ${done.items} items written.`);
 }

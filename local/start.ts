@@ -8,7 +8,8 @@ import type { AddressInfo } from 'node:net';
 import { countryTable } from '../core/deliver/place.ts';
 import { findKey, isKey, listKeys, newKey, storeKey } from '../core/keys.ts';
 import type { Store } from '../core/ports.ts';
-import { removeSuperseded } from '../core/rollup.ts';
+import { advanceReprocess } from '../core/reprocess.ts';
+import { removeOldRuns } from '../core/rollup.ts';
 import { removeExpiredSalts, storedSalts } from '../core/salts.ts';
 import { cachedSites } from '../core/sites.ts';
 import { adminHandler } from '../lambdas/admin.ts';
@@ -22,7 +23,7 @@ import { every } from './loop.ts';
 import { isMain } from './main.ts';
 import { rollupRound } from './rollup.ts';
 import { lmdbStore } from './store.ts';
-import { lmdbLog } from './stream.ts';
+import { lmdbLog, putAt } from './stream.ts';
 import { lmdbTasks } from './tasks.ts';
 
 /** Something that keeps the process from running, as one sentence for the operator. */
@@ -58,6 +59,7 @@ const DELIVER_EVERY_MS = 5_000;
 const ROLLUP_EVERY_MS = 10_000;
 /** Longer than a request takes from its receive time to the log. */
 const IN_FLIGHT_MS = 1_000;
+const REPROCESS_EVERY_MS = 1_000;
 const HOUSEKEEPING_EVERY_MS = 60_000;
 /** A round of rollups with more to do lets newer hours go first after so long. */
 const ROLLUP_BUDGET_MS = 10_000;
@@ -66,8 +68,8 @@ const ROLLUP_SHARE = 1 / 3;
 const SITE_CACHE_MS = 2_000;
 /** How long raw records are kept, and with them the salts of cookieless visitors. */
 const RAW_KEPT_MS = 30 * 86_400_000;
-/** Longer than any query of a day takes, so that none loses the runs it reads. */
-const SUPERSEDED_KEPT_MS = 10 * 60_000;
+/** Longer than any task takes, so that none loses the runs it reads. */
+const OLD_RUNS_KEPT_MS = 60 * 60_000;
 
 /** Starts the pipeline. Throws CannotStart with one sentence where it cannot run. */
 export async function start(options: StartOptions): Promise<Running> {
@@ -79,7 +81,7 @@ export async function start(options: StartOptions): Promise<Running> {
   const lake = await openData(dataFolder, temporary);
   const environments = [openEnvironment(join(dataFolder, 'stream')), openEnvironment(join(dataFolder, 'store'))] as const;
   const [streamEnvironment, storeEnvironment] = environments;
-  const log = lmdbLog(streamEnvironment, report);
+  const log = lmdbLog(streamEnvironment, clock, report);
   const registry = lmdbStore(storeEnvironment, 'registry');
   const metrics = lmdbStore(storeEnvironment, 'metrics');
   const tasks = lmdbTasks(storeEnvironment, clock);
@@ -98,7 +100,7 @@ export async function start(options: StartOptions): Promise<Running> {
     trustProxy: options.trustProxy ?? false,
     handlers: {
       ingest: ingestHandler({ ...shared, stream: log, sites }),
-      admin: adminHandler(shared),
+      admin: adminHandler({ ...shared, lake, tasks, usdPerTerabyte: 0 }),
       serve: serveHandler({
         ...shared,
         metrics,
@@ -106,7 +108,7 @@ export async function start(options: StartOptions): Promise<Running> {
           const waiting = tasks.all();
           const oldest = log.oldest();
           return {
-            oldest_undelivered_seconds: oldest === undefined ? null : Math.max(0, Math.round((clock() - receivedAt(oldest.data)) / 1000)),
+            oldest_undelivered_seconds: oldest === undefined ? null : Math.max(0, Math.round((clock() - putAt(oldest)) / 1000)),
             waiting_tasks: waiting.filter(({ parked }) => !parked).length,
             parked_tasks: waiting.filter(({ parked }) => parked).length,
           };
@@ -136,15 +138,16 @@ export async function start(options: StartOptions): Promise<Running> {
         const began = clock();
         more = await deliverRound(deliverPorts);
         const oldest = log.oldest();
-        const through = oldest === undefined ? began : Math.min(began, receivedAt(oldest.data));
+        const through = oldest === undefined ? began : Math.min(began, putAt(oldest));
         deliveredThrough = Math.max(deliveredThrough, through - IN_FLIGHT_MS);
       }
     }, report),
     every('rollup', options.rollupEveryMs ?? ROLLUP_EVERY_MS, 1 / (options.rollupShare ?? ROLLUP_SHARE) - 1, async () => {
       await rollupRound({ lake, registry, metrics, tasks, clock, report, budgetMs: ROLLUP_BUDGET_MS, deliveredThrough: () => deliveredThrough });
     }, report),
+    every('reprocessing', REPROCESS_EVERY_MS, 0, () => advanceReprocess({ lake, registry, stream: log, tasks, clock, deliveredThrough: () => deliveredThrough }), report),
     every('housekeeping', HOUSEKEEPING_EVERY_MS, 0, async () => {
-      await removeSuperseded({ lake, registry, clock }, SUPERSEDED_KEPT_MS);
+      await removeOldRuns({ lake, registry, clock }, OLD_RUNS_KEPT_MS);
       await removeExpiredSalts(registry, clock);
       await removeRawBefore(new Date(clock() - RAW_KEPT_MS).toISOString().slice(0, 10), lakeFolder);
     }, report),
@@ -160,11 +163,6 @@ export async function start(options: StartOptions): Promise<Running> {
       await close();
     },
   };
-}
-
-/** When a record of the log was received, epoch ms; 0 for one that does not say. */
-function receivedAt(record: string): number {
-  return Number(/"at":(\d{1,16})/.exec(record)?.[1] ?? 0);
 }
 
 /** Opens the data folder for this process alone. */

@@ -1,10 +1,20 @@
 // The Stream on one machine: an append-only log in LMDB, read by the delivery loop from its checkpoint on.
 import type { Database, RootDatabase } from 'lmdb';
-import { StreamUnavailable, type Stream } from '../core/ports.ts';
+import { StreamUnavailable, type Clock, type Stream } from '../core/ports.ts';
 import { durably } from './lmdb.ts';
 
-/** A record of the log; positions ascend, with gaps allowed. */
+/**
+ * A record of the log. Positions ascend, with gaps: they are the time of the putting in thousandths of a millisecond, or
+ * just above the last one.
+ */
 export interface LogRecord { position: number; data: string }
+
+/** When a record was put (epoch ms; a little later at more than a million a second). */
+export function putAt({ position }: LogRecord): number {
+  return Math.floor(position / PER_MS);
+}
+
+const PER_MS = 1000;
 
 export interface Log extends Stream {
   /** At most `limit` records, and about `maxChars` characters, after the checkpoint. */
@@ -18,7 +28,7 @@ export interface Log extends Stream {
 const CHECKPOINT = 'checkpoint';
 
 /** @param report is told when the log stops taking records, and when it takes them again */
-export function lmdbLog(environment: RootDatabase, report: (line: string) => void): Log {
+export function lmdbLog(environment: RootDatabase, clock: Clock, report: (line: string) => void): Log {
   const records: Database<string, number> = environment.openDB({ name: 'records', encoding: 'string' });
   const positions: Database<number, string> = environment.openDB({ name: 'positions', encoding: 'msgpack' });
   const delivered = () => positions.get(CHECKPOINT) ?? 0;
@@ -35,6 +45,7 @@ export function lmdbLog(environment: RootDatabase, report: (line: string) => voi
     async put(data) {
       if (data.length === 0) return;
       try {
+        next = Math.max(next, clock() * PER_MS);
         await durably(environment, data.map((record) => records.put(next++, record)));
         if (failing) report('The log takes records again.');
         failing = false;

@@ -3,6 +3,7 @@
 import type { Database, RootDatabase } from 'lmdb';
 import type { Hour } from '../core/hour.ts';
 import type { Clock, Task, Tasks } from '../core/ports.ts';
+import type { Announced } from '../core/rollup.ts';
 import { durably } from './lmdb.ts';
 
 /** A task in the queue. */
@@ -22,10 +23,13 @@ export interface Waiting {
 }
 
 export interface TaskQueue extends Tasks {
-  announced(): Hour[];
+  announced(): Announced[];
   /** Forgets announcements, unless the hour was announced again since they were read. */
-  taken(hours: readonly Hour[]): Promise<void>;
-  /** The next task that may be tried: newest dates first, so that today stays fresh beside much history; hours before their day. */
+  taken(hours: readonly Announced[]): Promise<void>;
+  /**
+   * The next task that may be tried. What has not been counted yet goes before what is counted anew; then newest dates
+   * first, so that today stays fresh beside much history; hours before their day.
+   */
   next(): Waiting | undefined;
   done(waiting: Waiting): Promise<void>;
   /** Puts the task back for a later attempt, or parks it. */
@@ -41,19 +45,22 @@ function keyOf(task: Task): string {
   return task.kind === 'hour' ? `hour#${task.hour}` : `day#${task.day}`;
 }
 
-/** The hour or the day as text; as text, each hour of a day comes after the day itself. */
-function timeOf(task: Task): string {
-  return task.kind === 'hour' ? task.hour : task.day;
+/** Texts whose greatest goes first; as text, each hour of a day is greater than the day itself. */
+function urgencyOf(task: Task): string {
+  return `${task.recompute ? 0 : 1} ${task.kind === 'hour' ? task.hour : task.day}`;
 }
 
+/** When an hour was announced last (a counter), and whether all its announcements were of rows delivered once more. */
+interface Announcement { number: number; recompute: boolean }
+
 export function lmdbTasks(environment: RootDatabase, clock: Clock): TaskQueue {
-  const storedAnnouncements: Database<number, Hour> = environment.openDB({ name: 'announced', encoding: 'msgpack' });
+  const storedAnnouncements: Database<Announcement, Hour> = environment.openDB({ name: 'announced', encoding: 'msgpack' });
   const storedTasks: Database<Waiting, string> = environment.openDB({ name: 'tasks', encoding: 'msgpack' });
   // Memory is what decides, LMDB what survives: it gets the same changes in the same order.
   const announcements = new Map(storedAnnouncements.getRange().map(({ key, value }) => [key, value]));
   const queue = new Map(storedTasks.getRange().map(({ key, value }) => [key, value]));
   /** The announcement of each hour as `announced` last told it. */
-  const told = new Map<Hour, number>();
+  const told = new Map<Hour, Announcement>();
   let counter = clock();
 
   const keep = (waiting: Waiting) => {
@@ -62,20 +69,21 @@ export function lmdbTasks(environment: RootDatabase, clock: Clock): TaskQueue {
   };
 
   return {
-    async announce(hours) {
+    async announce(hours, again = false) {
       await durably(environment, hours.map((hour) => {
-        announcements.set(hour, ++counter);
-        return storedAnnouncements.put(hour, counter);
+        const announcement = { number: ++counter, recompute: again && announcements.get(hour)?.recompute !== false };
+        announcements.set(hour, announcement);
+        return storedAnnouncements.put(hour, announcement);
       }));
     },
     announced() {
       told.clear();
       for (const [hour, announcement] of announcements) told.set(hour, announcement);
-      return [...told.keys()];
+      return [...told].map(([hour, { recompute }]) => ({ hour, recompute }));
     },
     async taken(hours) {
-      const unchanged = hours.filter((hour) => announcements.get(hour) === told.get(hour));
-      await durably(environment, unchanged.map((hour) => {
+      const unchanged = hours.filter(({ hour }) => announcements.get(hour) === told.get(hour));
+      await durably(environment, unchanged.map(({ hour }) => {
         announcements.delete(hour);
         return storedAnnouncements.remove(hour);
       }));
@@ -83,18 +91,16 @@ export function lmdbTasks(environment: RootDatabase, clock: Clock): TaskQueue {
     async send(tasks) {
       await durably(environment, tasks.map((task) => {
         const key = keyOf(task);
-        const waiting = queue.get(key)?.task;
-        const merged: Task = task.kind === 'day' && waiting?.kind === 'day'
-          ? { ...task, runs: [...new Set([...waiting.runs, ...task.runs])] }
-          : task;
-        return keep({ key, task: merged, attempts: 0, notBefore: 0, sent: ++counter });
+        const before = queue.get(key)?.task;
+        const recompute = task.recompute === true && (!before || before.recompute === true);
+        return keep({ key, task: { ...task, recompute }, attempts: 0, notBefore: 0, sent: ++counter });
       }));
     },
     next() {
       let first: Waiting | undefined;
       for (const waiting of queue.values()) {
         if (waiting.parked || waiting.notBefore > clock()) continue;
-        if (!first || timeOf(waiting.task) > timeOf(first.task)) first = waiting;
+        if (!first || urgencyOf(waiting.task) > urgencyOf(first.task)) first = waiting;
       }
       return first;
     },
@@ -117,5 +123,6 @@ export function lmdbTasks(environment: RootDatabase, clock: Clock): TaskQueue {
       })]);
     },
     all: () => [...queue.values()],
+    parked: async () => [...queue.values()].flatMap(({ parked, task, attempts, error = '' }) => (parked ? [{ task, attempts, error }] : [])),
   };
 }

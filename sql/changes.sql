@@ -3,22 +3,26 @@
 select site_id, local_day from (
   (select
     site_id, local_day, quarter, dimension, value, events, pageviews, visits, engaged_visits, visit_ms, view_items,
-    add_to_carts, checkouts, purchases, refunds, revenue_micros, items, exits, bots, rejected, sketch
+    add_to_carts, checkouts, purchases, refunds, revenue_micros, items, exits, bots, rejected, long_visit_events,
+    sketch
   from hours where run = :run
   except
   select
     site_id, local_day, quarter, dimension, value, events, pageviews, visits, engaged_visits, visit_ms, view_items,
-    add_to_carts, checkouts, purchases, refunds, revenue_micros, items, exits, bots, rejected, sketch
+    add_to_carts, checkouts, purchases, refunds, revenue_micros, items, exits, bots, rejected, long_visit_events,
+    sketch
   from hours where run in (:committed))
   union all
   (select
     site_id, local_day, quarter, dimension, value, events, pageviews, visits, engaged_visits, visit_ms, view_items,
-    add_to_carts, checkouts, purchases, refunds, revenue_micros, items, exits, bots, rejected, sketch
+    add_to_carts, checkouts, purchases, refunds, revenue_micros, items, exits, bots, rejected, long_visit_events,
+    sketch
   from hours where run in (:committed)
   except
   select
     site_id, local_day, quarter, dimension, value, events, pageviews, visits, engaged_visits, visit_ms, view_items,
-    add_to_carts, checkouts, purchases, refunds, revenue_micros, items, exits, bots, rejected, sketch
+    add_to_carts, checkouts, purchases, refunds, revenue_micros, items, exits, bots, rejected, long_visit_events,
+    sketch
   from hours where run = :run)
 )
 union

@@ -11,13 +11,14 @@ of_day as (
   where h.run in (:runs) and h.local_day = :day
 ),
 sketches as (
-  select site_id, array_agg(register order by register) as sketch
+  select site_id, array_agg(entry order by entry) as sketch
   from (
-    select site_id, max(register) as register
-    from of_day cross join unnest(sketch) as registers (register)
+    -- What is before the rank tells visitors, or registers, apart.
+    select site_id, max(entry) as entry
+    from of_day cross join unnest(sketch) as entries (entry)
     where dimension = ''
-    group by site_id, register - mod(register, 64)
-  )
+    group by site_id, entry - mod(entry, 64)
+  ) as of_site
   group by site_id
 ),
 by_value as (
@@ -34,11 +35,12 @@ by_value as (
     cast(sum(purchases) as bigint) as purchases,
     cast(sum(refunds) as bigint) as refunds,
     cast(greatest(-9000000000000000000, least(9000000000000000000,
-      sum(cast(revenue_micros as decimal(38, 0))))) as bigint) as revenue_micros,
+      coalesce(sum(cast(revenue_micros as decimal(38, 0))), 0))) as bigint) as revenue_micros,
     cast(sum(items) as bigint) as items,
     cast(sum(exits) as bigint) as exits,
     cast(sum(bots) as bigint) as bots,
-    cast(sum(rejected) as bigint) as rejected
+    cast(sum(rejected) as bigint) as rejected,
+    cast(sum(long_visit_events) as bigint) as long_visit_events
   from of_day
   group by site_id, dimension, value
 ),
@@ -64,11 +66,12 @@ top_values as (
     cast(sum(purchases) as bigint) as purchases,
     cast(sum(refunds) as bigint) as refunds,
     cast(greatest(-9000000000000000000, least(9000000000000000000,
-      sum(cast(revenue_micros as decimal(38, 0))))) as bigint) as revenue_micros,
+      coalesce(sum(cast(revenue_micros as decimal(38, 0))), 0))) as bigint) as revenue_micros,
     cast(sum(items) as bigint) as items,
     cast(sum(exits) as bigint) as exits,
     cast(sum(bots) as bigint) as bots,
-    cast(sum(rejected) as bigint) as rejected
+    cast(sum(rejected) as bigint) as rejected,
+    cast(sum(long_visit_events) as bigint) as long_visit_events
   from placed
   group by site_id, dimension, case when place <= :top then value else '(other)' end
 ),
@@ -81,7 +84,8 @@ lists as (
       cast(events as varchar), cast(pageviews as varchar), cast(visits as varchar), cast(engaged_visits as varchar),
       cast(visit_ms as varchar), cast(view_items as varchar), cast(add_to_carts as varchar), cast(checkouts as varchar),
       cast(purchases as varchar), cast(refunds as varchar), cast(revenue_micros as varchar), cast(items as varchar),
-      cast(exits as varchar), cast(bots as varchar), cast(rejected as varchar)
+      cast(exits as varchar), cast(bots as varchar), cast(rejected as varchar),
+      cast(long_visit_events as varchar)
     )) as sums
   from top_values
   group by site_id

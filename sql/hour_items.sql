@@ -21,6 +21,7 @@ select
   array_agg(h.exits order by h.quarter, h.local_day) as exits,
   array_agg(h.bots order by h.quarter, h.local_day) as bots,
   array_agg(h.rejected order by h.quarter, h.local_day) as rejected,
+  array_agg(h.long_visit_events order by h.quarter, h.local_day) as long_visit_events,
   array_agg(h.sketch order by h.quarter, h.local_day) as sketch
 from changed c
 left join hours h on h.run = :run and h.dimension = '' and h.site_id = c.site_id

@@ -1,64 +1,71 @@
 -- What happened in one hour, by site, quarter and local day (dimension ''), and by site, local day and the values of
--- each dimension? Reads the hour and the hour before it, so that duplicates and visits need no state. A row has the sums
--- that its dimension offers (core/metrics.ts); the others are 0.
+-- each dimension? Reads the hour and the hour before it, so that duplicates and visits need no state. Of a row of a
+-- dimension the sums that it offers count (core/metrics.ts).
 --
 -- An hour has millions of rows, so what is sorted is narrow: of all rows only those sent again, and of the visits'
--- events only what tells where visits begin. The wide columns are read past in joins, and never held.
+-- events only what tells where visits begin. The wide columns are read past in a join, and never held.
 with
 -- The events that may count twice: hardly any, but whatever is below has to leave them out.
 repeated as (
-  select distinct site_id, event_key
-  from (
-    select site_id, event_key
-    from events e
-    where ((e.dt = :dt and e.hr = :hr) or (e.dt = :dt_before and e.hr = :hr_before))
-    group by site_id, event_key, product_id
-    having count(*) > 1
-  ) as sent_again
+  select event_key
+  from events e
+  where ((e.dt = :dt and e.hr = :hr) or (e.dt = :dt_before and e.hr = :hr_before)) and product_id is null
+  group by event_key
+  having count(*) > 1
 ),
+-- Of each of them one version an hour, with that version's items: the one received last, as it was processed last.
 versions as (
-  select
-    *,
-    -- Of copies that were processed at once, the one received last.
-    row_number() over (
-      partition by site_id, event_key, product_id, this_hour order by processed_at desc, received_at desc, place desc, ts
-    ) as copy,
-    max(case when this_hour then processed_at end) over same_event as last_processed_at,
-    max(case when not this_hour then processed_at end) over same_event as last_processed_before,
-    -- Whether the hour before has the event already; one that was refused there may come again.
-    max(case when not this_hour and rejected is null then 1 else 0 end) over same_event as had_before
+  select *
   from (
-    select e.*, e.dt = :dt and e.hr = :hr as this_hour
+    select
+      e.site_id, e.event_key, e.dt = :dt and e.hr = :hr as this_hour, name, ts, place, quarter, local_day, visitor,
+      sketch_bucket, sketch_rank, path, referrer_host, source, channel, utm_source, utm_medium, utm_campaign,
+      utm_content, utm_term, country, device, browser, os, language, value_micros, currency, revenue_micros,
+      product_id, quantity, bot, rejected,
+      rank() over (
+        partition by site_id, e.event_key, e.dt, e.hr order by received_at desc, processed_at desc, place desc
+      ) as version,
+      row_number() over (
+        partition by site_id, e.event_key, e.dt, e.hr, product_id
+        order by received_at desc, processed_at desc, place desc, ts desc, name, visitor, path, value_micros, via
+      ) as copy
     from events e
-    join repeated on repeated.site_id = e.site_id and repeated.event_key = e.event_key
+    join repeated r on r.event_key = e.event_key
     where ((e.dt = :dt and e.hr = :hr) or (e.dt = :dt_before and e.hr = :hr_before))
   ) as copies
-  window same_event as (partition by site_id, event_key)
+  where version = 1 and copy = 1
 ),
--- Of those one row per event, and per product of it, as it was processed last in its hour; none if the hour before had
--- it. Below they stand beside the rows that were sent once.
+-- None in this hour if the hour before has the event; one that was refused there may come again.
 chosen as (
   select *
-  from versions
-  where copy = 1
-    and case
-      when this_hour then had_before = 0 and processed_at = last_processed_at
-      else processed_at = last_processed_before
-    end
+  from (
+    select
+      *,
+      max(case when not this_hour and rejected is null then 1 else 0 end) over (partition by site_id, event_key) as had_before
+    from versions
+  ) as known
+  where not this_hour or had_before = 0
 ),
--- What visitors did, in both hours. (A visitor's hash is of one site.)
+-- What visitors did in this hour, and in the hour before if they were there in this one. (A visitor's hash is of one
+-- site, and the visitors of a quarter are told apart by it.)
 visitor_events as (
   select
-    e.site_id, e.event_key, ts, place, local_day, visitor, path, name = 'page_view' as is_view,
-    e.dt = :dt and e.hr = :hr as this_hour
+    e.site_id, e.event_key, ts, place, quarter, local_day, visitor, sketch_bucket, sketch_rank, path, name,
+    revenue_micros, e.dt = :dt and e.hr = :hr as this_hour
   from events e
-  left join repeated on repeated.site_id = e.site_id and repeated.event_key = e.event_key
+  left join repeated r on r.event_key = e.event_key
   where ((e.dt = :dt and e.hr = :hr) or (e.dt = :dt_before and e.hr = :hr_before))
-    and repeated.event_key is null and visitor is not null and product_id is null and not bot and rejected is null
+    and r.event_key is null and product_id is null and not bot and rejected is null and visitor is not null
+    and (
+      (e.dt = :dt and e.hr = :hr)
+      or visitor in (select visitor from events e where e.dt = :dt and e.hr = :hr and visitor is not null)
+    )
   union all
-  select site_id, event_key, ts, place, local_day, visitor, path, name = 'page_view' as is_view, this_hour
+  select
+    site_id, event_key, ts, place, quarter, local_day, visitor, sketch_bucket, sketch_rank, path, name, revenue_micros,
+    this_hour
   from chosen
-  where visitor is not null and product_id is null and not bot and rejected is null
+  where product_id is null and not bot and rejected is null and visitor is not null
 ),
 -- A visitor's events in order, those of the same moment as they were sent. One hour of look-back is enough to know
 -- whether an event begins a visit, and whether it is the second of one.
@@ -68,59 +75,65 @@ neighbours as (
     lag(ts) over visitor_order as previous_ts,
     lag(ts, 2) over visitor_order as ts_before_previous,
     lag(path) over visitor_order as previous_path,
-    max(case when is_view then ts end) over (
+    lag(local_day) over visitor_order as previous_day,
+    max(case when name = 'page_view' then ts end) over (
       partition by visitor order by ts, place, event_key rows between unbounded preceding and 1 preceding
     ) as previous_view_ts
   from visitor_events
   window visitor_order as (partition by visitor order by ts, place, event_key)
 ),
-marked as (
-  select *, previous_ts is null or ts - previous_ts > :visit_gap_ms as begins
-  from neighbours
-),
 visits as (
   select
     *,
-    max(case when begins then ts end) over until_here as visit_ts,
-    -- A visit's name is the moment and the key of its first event in one number, since a maximum finds the last of them.
-    max(case when begins then cast(ts as decimal(38, 0)) * cast('100000000000000000000' as decimal(38, 0)) + event_key end) over until_here as visit
-  from marked
+    max(case when begins then ts end) over (
+      partition by visitor order by ts, place, event_key rows between unbounded preceding and current row
+    ) as visit_ts
+  from (
+    select *, previous_ts is null or ts - previous_ts > :visit_gap_ms as begins
+    from neighbours
+  ) as marked
   where this_hour or begins
-  window until_here as (partition by visitor order by ts, place, event_key rows between unbounded preceding and current row)
 ),
--- This hour's events of visits, each as a step from the one before.
+-- This hour's events of visits, each as a step from the one before. A visit's entry page is known where it comes soon:
+-- later, the hour before may not show whether there was a page view already.
 steps as (
   select
-    site_id, event_key, local_day, visit, coalesce(path, '(not set)') as page,
+    site_id, quarter, local_day, visitor, visit_ts, sketch_bucket, sketch_rank, name, revenue_micros,
+    coalesce(path, '(not set)') as page,
     case when begins then 1 end as begins,
     case when not begins and (ts_before_previous is null or previous_ts - ts_before_previous > :visit_gap_ms) then 1 end as engages,
     case when not begins then ts - previous_ts end as gap_ms,
     case when not begins then coalesce(previous_path, '(not set)') end as followed_page,
-    is_view and (previous_view_ts is null or previous_view_ts < visit_ts) as enters
+    case when not begins then previous_day end as followed_day,
+    name = 'page_view' and (previous_view_ts is null or previous_view_ts < visit_ts) and ts - visit_ts <= :visit_gap_ms as enters,
+    -- Its visitor may have been there before the hour before.
+    case when visit_ts < :look_back_from + :visit_gap_ms then 1 end as long_visit
   from visits
   where this_hour
 ),
--- Every event is its visit's last until another follows: exits = events − followed, both known in their hour.
+-- Every event is its visit's last until another follows: exits = events − followed, of the day of the event followed.
 by_end as (
   select
     site_id, local_day,
     case when grouping(entry_page) = 0 then 'entry_page' else 'exit_page' end as dimension,
-    coalesce(entry_page, last_page, followed_page) as value,
-    count(entry_page) as visits,
-    case when grouping(last_page) = 0 then count(*) when grouping(followed_page) = 0 then -count(*) else 0 end as exits
+    coalesce(entry_page, exit_page) as value,
+    case when grouping(entry_page) = 0 then count(entry_page) else 0 end as visits,
+    case when grouping(exit_page) = 0 then sum(exits) else 0 end as exits
   from (
-    select site_id, local_day, page as last_page, followed_page, case when enters then page end as entry_page
+    select site_id, local_day, case when enters then page end as entry_page, page as exit_page, 1 as exits from steps
+    union all
+    select site_id, followed_day as local_day, null as entry_page, followed_page as exit_page, -1 as exits
     from steps
+    where followed_page is not null
   ) as ends
-  group by grouping sets ((site_id, local_day, entry_page), (site_id, local_day, last_page), (site_id, local_day, followed_page))
+  group by grouping sets ((site_id, local_day, entry_page), (site_id, local_day, exit_page))
 ),
 -- What was done in this hour, whoever did it.
 deeds as (
-  select
-    e.site_id, local_day, name, path, product_id, value_micros, currency, revenue_micros, quantity, rejected
+  select e.site_id, local_day, name, path, product_id, value_micros, currency, revenue_micros, quantity, rejected
   from events e
-  left join repeated on repeated.site_id = e.site_id and repeated.event_key = e.event_key
-  where e.dt = :dt and e.hr = :hr and repeated.event_key is null and not bot
+  left join repeated r on r.event_key = e.event_key
+  where e.dt = :dt and e.hr = :hr and r.event_key is null and not bot
   union all
   select site_id, local_day, name, path, product_id, value_micros, currency, revenue_micros, quantity, rejected
   from chosen
@@ -162,75 +175,130 @@ by_deed as (
   ) as kinds
   group by grouping sets ((site_id, local_day, page), (site_id, local_day, event), (site_id, local_day, kind, kind_value))
 ),
--- This hour's events, those of bots, and refused ones, which all count in the hour's totals; items do not.
-counted as (
+-- Each visitor's quarters, of one visit each: what all sums of visits and all sketches add up from. (Integers add up
+-- faster than bigints do.)
+visit_quarters as (
   select
-    e.site_id, e.event_key, local_day, quarter, ts, name, sketch_bucket, sketch_rank, revenue_micros, product_id, quantity, bot, rejected
-  from events e
-  left join repeated on repeated.site_id = e.site_id and repeated.event_key = e.event_key
-  where e.dt = :dt and e.hr = :hr and repeated.event_key is null and (product_id is null or bot)
-  union all
-  select
-    site_id, event_key, local_day, quarter, ts, name, sketch_bucket, sketch_rank, revenue_micros, product_id, quantity, bot, rejected
-  from chosen
-  where this_hour and (product_id is null or bot)
-),
-facts as (
-  select
-    c.site_id, c.local_day, quarter, begins, engages, gap_ms, sketch_rank,
-    case when visit is not null then sketch_bucket end as sketch_bucket,
-    -- An event of no visitor is on its own what brought it.
-    case when rejected is null and not bot then coalesce(visit, cast(ts as decimal(38, 0)) * cast('100000000000000000000' as decimal(38, 0)) + c.event_key) end as visit,
-    case when rejected is null and not bot then name end as action,
-    case when rejected is null and not bot then revenue_micros end as revenue_micros,
-    case when rejected is null and bot and product_id is null then 1 end as bots,
-    case when rejected is not null then quantity end as rejected
-  from counted c
-  left join steps on steps.site_id = c.site_id and steps.event_key = c.event_key
-),
--- By quarter and register of its sketch, and by visit: 13 dimensions of a visit cost less than those of its events.
--- (Integers add up faster than bigints do.)
-totals as (
-  select
-    site_id, local_day, quarter, visit,
-    sketch_bucket * 64 + max(sketch_rank) as register,
-    cast(count(action) as integer) as events,
-    cast(count(case when action = 'page_view' then 1 end) as integer) as pageviews,
+    site_id, local_day, quarter, visitor, visit_ts,
+    max(sketch_bucket) as sketch_bucket,
+    max(sketch_rank) as sketch_rank,
+    cast(count(*) as integer) as events,
+    cast(count(case when name = 'page_view' then 1 end) as integer) as pageviews,
     cast(count(begins) as integer) as visits,
     cast(count(engages) as integer) as engaged_visits,
-    sum(gap_ms) as visit_ms,
-    cast(count(case when action = 'view_item' then 1 end) as integer) as view_items,
-    cast(count(case when action = 'add_to_cart' then 1 end) as integer) as add_to_carts,
-    cast(count(case when action = 'begin_checkout' then 1 end) as integer) as checkouts,
-    cast(count(case when action = 'purchase' then 1 end) as integer) as purchases,
-    cast(count(case when action = 'refund' then 1 end) as integer) as refunds,
+    cast(sum(gap_ms) as integer) as visit_ms,
+    cast(count(case when name = 'view_item' then 1 end) as integer) as view_items,
+    cast(count(case when name = 'add_to_cart' then 1 end) as integer) as add_to_carts,
+    cast(count(case when name = 'begin_checkout' then 1 end) as integer) as checkouts,
+    cast(count(case when name = 'purchase' then 1 end) as integer) as purchases,
+    cast(count(case when name = 'refund' then 1 end) as integer) as refunds,
     sum(cast(revenue_micros as decimal(38, 0))) as revenue_micros,
-    cast(count(bots) as integer) as bots,
-    sum(rejected) as rejected
-  from facts
-  group by grouping sets ((site_id, local_day, quarter, sketch_bucket), (site_id, local_day, visit))
+    cast(count(long_visit) as integer) as long_visit_events
+  from steps
+  group by site_id, local_day, quarter, visitor, visit_ts
 ),
--- Who came from where, with what: of every event once, to be found by a visit's name.
-origins as (
-  select
-    e.site_id, e.event_key, e.ts, source, channel, referrer_host, utm_source, utm_medium, utm_campaign, utm_content,
-    utm_term, country, device, browser, os, language
+-- This hour's events of no visitor, those of bots, and refused ones; items do not count.
+others as (
+  select e.site_id, e.event_key, quarter, local_day, name, revenue_micros, quantity, bot, rejected
   from events e
-  left join repeated on repeated.site_id = e.site_id and repeated.event_key = e.event_key
-  where ((e.dt = :dt and e.hr = :hr) or (e.dt = :dt_before and e.hr = :hr_before))
-    and repeated.event_key is null and product_id is null and not bot and rejected is null
+  left join repeated r on r.event_key = e.event_key
+  where e.dt = :dt and e.hr = :hr and r.event_key is null and product_id is null and (visitor is null or bot or rejected is not null)
+  union all
+  select site_id, event_key, quarter, local_day, name, revenue_micros, quantity, bot, rejected
+  from chosen
+  where this_hour and product_id is null and (visitor is null or bot or rejected is not null)
+),
+by_quarter as (
+  select
+    site_id, local_day, quarter, sum(events) as events, sum(pageviews) as pageviews, sum(visits) as visits,
+    sum(engaged_visits) as engaged_visits, sum(visit_ms) as visit_ms, sum(view_items) as view_items,
+    sum(add_to_carts) as add_to_carts, sum(checkouts) as checkouts, sum(purchases) as purchases,
+    sum(refunds) as refunds, sum(revenue_micros) as revenue_micros, sum(bots) as bots, sum(rejected) as rejected,
+    sum(long_visit_events) as long_visit_events
+  from (
+    select
+      site_id, local_day, quarter, events, pageviews, visits, engaged_visits, visit_ms, view_items, add_to_carts, checkouts,
+      purchases, refunds, revenue_micros, 0 as bots, 0 as rejected, long_visit_events
+    from visit_quarters
+    union all
+    select
+      site_id, local_day, quarter,
+      case when action is not null then 1 else 0 end as events,
+      case when action = 'page_view' then 1 else 0 end as pageviews,
+      0 as visits, 0 as engaged_visits, 0 as visit_ms,
+      case when action = 'view_item' then 1 else 0 end as view_items,
+      case when action = 'add_to_cart' then 1 else 0 end as add_to_carts,
+      case when action = 'begin_checkout' then 1 else 0 end as checkouts,
+      case when action = 'purchase' then 1 else 0 end as purchases,
+      case when action = 'refund' then 1 else 0 end as refunds,
+      case when action is not null then revenue_micros end as revenue_micros,
+      case when bot and rejected is null then 1 else 0 end as bots,
+      case when rejected is not null then quantity else 0 end as rejected,
+      0 as long_visit_events
+    from (select *, case when rejected is null and not bot then name end as action from others) as named
+  ) as counted
+  group by site_id, local_day, quarter
+),
+-- Who was there in a quarter: each of a few visitors, or the registers of many (core/sketch.ts).
+sketches as (
+  select site_id, local_day, quarter, array_agg(entry order by entry) as sketch
+  from (
+    select site_id, local_day, quarter, (sketch_bucket * 4096 + fingerprint) * 64 + max(sketch_rank) as entry
+    from (
+      select
+        site_id, local_day, quarter, sketch_bucket, sketch_rank,
+        case when count(*) over (partition by site_id, quarter) <= :exact_visitors then 1 + cast(abs(mod(visitor, 4095)) as integer) else 0 end as fingerprint
+      from visit_quarters
+    ) as people
+    group by site_id, local_day, quarter, sketch_bucket, fingerprint
+  ) as entries
+  group by site_id, local_day, quarter
+),
+-- What brought a visit is what its first event says, and an event of no visitor is on its own. First the sums by visit:
+-- 13 dimensions of a visit cost less than those of its events.
+by_first_event as (
+  select
+    s.event_key, v.local_day, events, pageviews, visits, engaged_visits, visit_ms, view_items, add_to_carts, checkouts,
+    purchases, refunds, revenue_micros
+  from (
+    select
+      visitor, visit_ts, local_day, sum(events) as events, sum(pageviews) as pageviews, sum(visits) as visits,
+      sum(engaged_visits) as engaged_visits, sum(visit_ms) as visit_ms, sum(view_items) as view_items,
+      sum(add_to_carts) as add_to_carts, sum(checkouts) as checkouts, sum(purchases) as purchases,
+      sum(refunds) as refunds, sum(revenue_micros) as revenue_micros
+    from visit_quarters
+    group by visitor, visit_ts, local_day
+  ) as v
+  join (select visitor, ts, event_key from visits where begins) as s on s.visitor = v.visitor and s.ts = v.visit_ts
   union all
   select
-    site_id, event_key, ts, source, channel, referrer_host, utm_source, utm_medium, utm_campaign, utm_content,
-    utm_term, country, device, browser, os, language
+    event_key, local_day, 1, case when name = 'page_view' then 1 else 0 end, 0, 0, 0,
+    case when name = 'view_item' then 1 else 0 end, case when name = 'add_to_cart' then 1 else 0 end,
+    case when name = 'begin_checkout' then 1 else 0 end, case when name = 'purchase' then 1 else 0 end,
+    case when name = 'refund' then 1 else 0 end, revenue_micros
+  from others
+  where not bot and rejected is null
+),
+-- Who came from where, with what: of every event once, to be found by its key.
+origins as (
+  select
+    e.site_id, e.event_key, source, channel, referrer_host, utm_source, utm_medium, utm_campaign, utm_content, utm_term,
+    country, device, browser, os, language
+  from events e
+  left join repeated r on r.event_key = e.event_key
+  where ((e.dt = :dt and e.hr = :hr) or (e.dt = :dt_before and e.hr = :hr_before))
+    and r.event_key is null and product_id is null and not bot and rejected is null
+  union all
+  select
+    site_id, event_key, source, channel, referrer_host, utm_source, utm_medium, utm_campaign, utm_content, utm_term,
+    country, device, browser, os, language
   from chosen
   where product_id is null and not bot and rejected is null
 ),
--- What brought a visit is what its first event says.
 brought as (
   select
-    v.site_id, local_day, events, pageviews, visits, engaged_visits, cast(visit_ms as integer) as visit_ms, view_items,
-    add_to_carts, checkouts, purchases, refunds, revenue_micros,
+    site_id, local_day, events, pageviews, visits, engaged_visits, visit_ms, view_items, add_to_carts, checkouts,
+    purchases, refunds, revenue_micros,
     coalesce(source, '(not set)') as source, coalesce(channel, '(not set)') as channel,
     coalesce(referrer_host, '(not set)') as referrer, coalesce(utm_source, '(not set)') as utm_source,
     coalesce(utm_medium, '(not set)') as utm_medium, coalesce(utm_campaign, '(not set)') as utm_campaign,
@@ -238,9 +306,8 @@ brought as (
     coalesce(country, '(not set)') as country, coalesce(device, '(not set)') as device,
     coalesce(browser, '(not set)') as browser, coalesce(os, '(not set)') as os,
     coalesce(language, '(not set)') as language
-  from origins o
-  join (select * from totals where visit is not null) as v
-    on v.site_id = o.site_id and v.visit = cast(o.ts as decimal(38, 0)) * cast('100000000000000000000' as decimal(38, 0)) + o.event_key
+  from by_first_event f
+  join origins o on o.event_key = f.event_key
 ),
 by_origin as (
   select
@@ -278,26 +345,26 @@ by_origin as (
   )
 )
 select
-  site_id, local_day, quarter, '' as dimension, '' as value,
-  cast(sum(events) as bigint) as events,
-  cast(sum(pageviews) as bigint) as pageviews,
-  cast(sum(visits) as bigint) as visits,
-  cast(sum(engaged_visits) as bigint) as engaged_visits,
-  cast(coalesce(sum(visit_ms), 0) as bigint) as visit_ms,
-  cast(sum(view_items) as bigint) as view_items,
-  cast(sum(add_to_carts) as bigint) as add_to_carts,
-  cast(sum(checkouts) as bigint) as checkouts,
-  cast(sum(purchases) as bigint) as purchases,
-  cast(sum(refunds) as bigint) as refunds,
-  cast(greatest(-9000000000000000000, least(9000000000000000000, coalesce(sum(revenue_micros), 0))) as bigint) as revenue_micros,
+  q.site_id, q.local_day, q.quarter, '' as dimension, '' as value,
+  cast(events as bigint) as events,
+  cast(pageviews as bigint) as pageviews,
+  cast(visits as bigint) as visits,
+  cast(engaged_visits as bigint) as engaged_visits,
+  cast(coalesce(visit_ms, 0) as bigint) as visit_ms,
+  cast(view_items as bigint) as view_items,
+  cast(add_to_carts as bigint) as add_to_carts,
+  cast(checkouts as bigint) as checkouts,
+  cast(purchases as bigint) as purchases,
+  cast(refunds as bigint) as refunds,
+  cast(greatest(-9000000000000000000, least(9000000000000000000, coalesce(revenue_micros, 0))) as bigint) as revenue_micros,
   cast(0 as bigint) as items,
   cast(0 as bigint) as exits,
-  cast(sum(bots) as bigint) as bots,
-  cast(coalesce(sum(rejected), 0) as bigint) as rejected,
-  array_agg(cast(register as integer) order by register) filter (where register is not null) as sketch
-from totals
-where quarter is not null
-group by site_id, local_day, quarter
+  cast(bots as bigint) as bots,
+  cast(rejected as bigint) as rejected,
+  cast(long_visit_events as bigint) as long_visit_events,
+  sketch
+from by_quarter q
+left join sketches s on s.site_id = q.site_id and s.local_day = q.local_day and s.quarter = q.quarter
 union all
 select
   site_id, local_day, null, dimension, value,
@@ -305,7 +372,7 @@ select
   cast(coalesce(visit_ms, 0) as bigint), cast(view_items as bigint), cast(add_to_carts as bigint),
   cast(checkouts as bigint), cast(purchases as bigint), cast(refunds as bigint),
   cast(greatest(-9000000000000000000, least(9000000000000000000, coalesce(revenue_micros, 0))) as bigint),
-  0, 0, 0, 0, null
+  0, 0, 0, 0, 0, null
 from by_origin
 union all
 select
@@ -315,13 +382,12 @@ select
   case when dimension = 'product' then cast(quantity as bigint) else 0 end,
   0, 0,
   case when dimension = 'rejection' then cast(quantity as bigint) else 0 end,
-  null
+  0, null
 from by_deed
 where value is not null
 union all
 select
   site_id, local_day, null, dimension, value,
-  0, 0, cast(sum(visits) as bigint), 0, 0, 0, 0, 0, 0, 0, 0, 0, cast(sum(exits) as bigint), 0, 0, null
+  0, 0, visits, 0, 0, 0, 0, 0, 0, 0, 0, 0, cast(exits as bigint), 0, 0, 0, null
 from by_end
-where value is not null
-group by site_id, local_day, dimension, value
+where value is not null and (visits <> 0 or exits <> 0)

@@ -3,7 +3,7 @@
 import type { Context, Draft } from '../core/deliver/draft.ts';
 import type { TransformPorts } from '../core/deliver.ts';
 import type { Envelope } from '../core/event.ts';
-import type { Store, StoreItem } from '../core/ports.ts';
+import type { Lake, Store, StoreItem, Tasks } from '../core/ports.ts';
 import type { Site } from '../core/sites.ts';
 
 /** 2026-11-20T10:17:30.250Z, a Friday. */
@@ -46,6 +46,10 @@ export class MemoryStore implements Store {
     for (const key of keys) this.items.delete(MemoryStore.key(key));
   }
 }
+
+/** A lake and a queue for functions that are not asked about them. */
+export const NO_LAKE = {} as Lake;
+export const NO_TASKS: Tasks = { announce: async () => undefined, send: async () => undefined, parked: async () => [] };
 
 export function siteOf(settings: Partial<Site> = {}): Site {
   const created = '2026-01-01T00:00:00.000Z';

@@ -8,6 +8,7 @@ import { statsQuery, timeseriesQuery, breakdownQuery } from '../core/query.ts';
 import { storedSalts } from '../core/salts.ts';
 import { breakdown, stats, timeseries, type MetricValues } from '../core/serve.ts';
 import { cachedSites, checkSite, readSite, writeSite } from '../core/sites.ts';
+import { advanceReprocess, beginReprocess, listJobs, type Job, type Reprocess } from '../core/reprocess.ts';
 import { deliverRound } from '../local/deliver.ts';
 import { duckdbLake } from '../local/lake.ts';
 import { openEnvironment } from '../local/lmdb.ts';
@@ -38,7 +39,7 @@ export async function openPipeline(t: TestContext, now: string) {
   const reports: string[] = [];
   const report = (line: string) => { reports.push(line); };
   const written: StoreItem[] = [];
-  const log = lmdbLog(environments[0], report);
+  const log = lmdbLog(environments[0], clock, report);
   const registry = lmdbStore(environments[1], 'registry');
   const metrics = noting(lmdbStore(environments[1], 'metrics'), written);
   const tasks = lmdbTasks(environments[1], clock);
@@ -78,6 +79,19 @@ export async function openPipeline(t: TestContext, now: string) {
     async rollup() {
       time.now += 1;
       return rollupRound({ lake, registry, metrics, tasks, clock, report, budgetMs: 60_000, deliveredThrough: clock });
+    },
+    /** Begins a job of reprocessing, and sees it through with rounds of delivery and rollup in between. */
+    async reprocess(range: Reprocess): Promise<Job> {
+      const { id } = await beginReprocess(range, { lake, registry, clock });
+      for (let round = 0; round < 50; round++) {
+        time.now += 1;
+        await advanceReprocess({ lake, registry, stream: log, tasks, clock, deliveredThrough: clock });
+        await this.deliver();
+        await this.rollup();
+        const job = (await listJobs(registry)).find((one) => one.id === id)!;
+        if (job.state === 'done') return job;
+      }
+      throw new Error(`job ${id} is not done after 50 rounds`);
     },
     async stats(site: string, parameters: Record<string, string>): Promise<MetricValues> {
       const query = await ask(site, parameters);

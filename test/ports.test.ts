@@ -90,9 +90,10 @@ function tasksContract(name: string, opening: Open<Tasks>): void {
     const tasks = opening(t).open();
     await tasks.announce([]);
     await tasks.send([]);
+    assert.deepEqual(await tasks.parked(), []);
   });
 }
 
 storeContract('LMDB store', lmdb((environment) => lmdbStore(environment, 'store')));
-streamContract('LMDB log', lmdb((environment) => lmdbLog(environment, () => undefined)));
+streamContract('LMDB log', lmdb((environment) => lmdbLog(environment, Date.now, () => undefined)));
 tasksContract('LMDB tasks', lmdb((environment) => lmdbTasks(environment, () => 0)));

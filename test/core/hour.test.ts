@@ -27,8 +27,8 @@ test('an hour\'s rows lie under its date and hour', () => {
   assert.deepEqual(partitionOf('2026-11-20T05'), { dt: '2026-11-20', hr: '05' });
 });
 
-test('the hours of a local day begin where it begins first and end where it ends last', () => {
-  assert.deepEqual(hoursOfLocalDay('2026-11-20'), { from: '2026-11-19T10', to: '2026-11-21T11' });
+test('the hours of a local day begin where it begins first and end an hour after where it ends last', () => {
+  assert.deepEqual(hoursOfLocalDay('2026-11-20'), { from: '2026-11-19T10', to: '2026-11-21T12' });
 });
 
 test('every zone\'s local day lies within them', () => {

@@ -9,7 +9,7 @@ import { adminHandler } from '../../lambdas/admin.ts';
 import type { Handler } from '../../lambdas/http.ts';
 import { ingestHandler } from '../../lambdas/ingest.ts';
 import { serveHandler } from '../../lambdas/serve.ts';
-import { MemoryStore } from '../memory.ts';
+import { NO_LAKE, NO_TASKS, MemoryStore } from '../memory.ts';
 
 const NOW = Date.parse('2026-11-20T10:00:00Z');
 const clock = () => NOW;
@@ -28,7 +28,7 @@ async function open(stream: Stream = { put: () => Promise.resolve() }) {
   return {
     registry, keys, errors,
     ingest: ingestHandler({ ...shared, stream, sites: cachedSites(registry, clock, 0) }),
-    admin: adminHandler(shared),
+    admin: adminHandler({ ...shared, lake: NO_LAKE, tasks: NO_TASKS, usdPerTerabyte: 0 }),
     serve: serveHandler({ ...shared, metrics, health: () => Promise.resolve({ oldest_undelivered_seconds: 7, waiting_tasks: 1, parked_tasks: 0 }) }),
   };
 }

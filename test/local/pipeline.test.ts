@@ -4,7 +4,7 @@ import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
-import { removeSuperseded } from '../../core/rollup.ts';
+import { removeOldRuns } from '../../core/rollup.ts';
 import { removeRawBefore } from '../../local/deliver.ts';
 import { openPipeline } from '../pipeline.ts';
 
@@ -40,7 +40,7 @@ test('A crash between the file and the checkpoint delivers twice and counts once
   const pipeline = await openPipeline(t, '2026-03-10T12:30:00Z');
   await pipeline.site('shop');
   await pipeline.send('shop', [view('/a', 'ann'), { ...view('/a', 'ann'), name: 'purchase', value: 5, items: [{ id: 'x', price: 5 }] }]);
-  const down = { announce: () => Promise.reject(new Error('crash')), send: () => Promise.resolve() };
+  const down = { ...pipeline.tasks, announce: () => Promise.reject(new Error('crash')) };
   await assert.rejects(pipeline.deliver(down), /crash/);
   await pipeline.deliver();
   assert.equal(filesUnder(join(pipeline.lakeFolder, 'events')).length, 2);
@@ -195,9 +195,9 @@ test('Raw records go when their time is over, and superseded runs when no query 
   const runs = () => readdirSync(join(pipeline.lakeFolder, 'hours')).length;
   assert.equal(runs(), 3);
   const old = { lake: pipeline.lake, registry: pipeline.registry, clock: () => pipeline.clock() + 60_000 };
-  await removeSuperseded(old, 120_000);
+  await removeOldRuns(old, 120_000);
   assert.equal(runs(), 3);
-  await removeSuperseded(old, 30_000);
+  await removeOldRuns(old, 30_000);
   assert.equal(runs(), 2);
   assert.deepEqual(await pipeline.stats('shop', { from: '2026-03-10', to: '2026-03-11', metrics: 'pageviews' }), { pageviews: 3 });
 });

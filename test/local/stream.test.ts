@@ -10,7 +10,7 @@ function folderOf() {
   return async <T>(work: (log: ReturnType<typeof lmdbLog>) => Promise<T>): Promise<T> => {
     const environment = openEnvironment(folder);
     try {
-      return await work(lmdbLog(environment, () => undefined));
+      return await work(lmdbLog(environment, Date.now, () => undefined));
     } finally {
       await environment.close();
     }

@@ -18,28 +18,28 @@ test('An hour announced again while its tasks are made is told again', async (t)
   const tasks = openTasks(t).open();
   await tasks.announce(['2026-01-01T00', '2026-01-01T01']);
   const told = tasks.announced();
-  assert.deepEqual(told, ['2026-01-01T00', '2026-01-01T01']);
+  assert.deepEqual(told.map(({ hour }) => hour), ['2026-01-01T00', '2026-01-01T01']);
   await tasks.announce(['2026-01-01T01']);
   await tasks.taken(told);
-  assert.deepEqual(tasks.announced(), ['2026-01-01T01']);
+  assert.deepEqual(tasks.announced(), [{ hour: '2026-01-01T01', recompute: false }]);
 });
 
 test('Announcements and tasks are there for the next process', async (t) => {
   const { open, reopen } = openTasks(t);
   const tasks = open();
   await tasks.announce(['2026-01-01T00']);
-  await tasks.send([{ kind: 'day', day: '2026-01-01', runs: ['r1'] }]);
+  await tasks.send([{ kind: 'day', day: '2026-01-01' }]);
   const again = await reopen();
-  assert.deepEqual(again.announced(), ['2026-01-01T00']);
-  assert.deepEqual(again.all().map(({ task }) => task), [{ kind: 'day', day: '2026-01-01', runs: ['r1'] }]);
+  assert.deepEqual(again.announced(), [{ hour: '2026-01-01T00', recompute: false }]);
+  assert.deepEqual(again.all().map(({ task }) => task), [{ kind: 'day', day: '2026-01-01', recompute: false }]);
 });
 
-test('The newest goes first, hours before their day, and a day that waits takes up the runs of the next', async (t) => {
+test('The newest goes first, and hours before their day', async (t) => {
   const tasks = openTasks(t).open();
-  await tasks.send([{ kind: 'day', day: '2026-01-01', runs: ['r1'] }]);
+  await tasks.send([{ kind: 'day', day: '2026-01-01' }]);
   await tasks.send([
     { kind: 'hour', hour: '2025-12-31T23' }, { kind: 'hour', hour: '2026-01-01T05' }, { kind: 'hour', hour: '2026-01-01T17' },
-    { kind: 'day', day: '2026-01-01', runs: ['r2', 'r1'] },
+    { kind: 'day', day: '2026-01-01' },
   ]);
   assert.equal(tasks.all().length, 4);
   for (const key of ['hour#2026-01-01T17', 'hour#2026-01-01T05']) {
@@ -47,14 +47,34 @@ test('The newest goes first, hours before their day, and a day that waits takes 
     assert.equal(next.key, key);
     await tasks.done(next);
   }
-  assert.deepEqual(tasks.next()!.task, { kind: 'day', day: '2026-01-01', runs: ['r1', 'r2'] });
+  assert.equal(tasks.next()!.key, 'day#2026-01-01');
+});
+
+test('What recomputes goes after all that does not, until it is sent as what does not', async (t) => {
+  const tasks = openTasks(t).open();
+  await tasks.send([{ kind: 'hour', hour: '2026-03-01T00', recompute: true }, { kind: 'day', day: '2026-02-01', recompute: true }, { kind: 'day', day: '2026-01-01' }]);
+  assert.equal(tasks.next()!.key, 'day#2026-01-01');
+  await tasks.send([{ kind: 'day', day: '2026-02-01' }, { kind: 'day', day: '2026-01-01', recompute: true }]);
+  for (const key of ['day#2026-02-01', 'day#2026-01-01', 'hour#2026-03-01T00']) {
+    const next = tasks.next()!;
+    assert.equal(next.key, key);
+    await tasks.done(next);
+  }
+});
+
+test('An hour announced for both is one that was not only delivered once more', async (t) => {
+  const tasks = openTasks(t).open();
+  await tasks.announce(['2026-01-01T00', '2026-01-01T01'], true);
+  await tasks.announce(['2026-01-01T01']);
+  await tasks.announce(['2026-01-01T01'], true);
+  assert.deepEqual(tasks.announced(), [{ hour: '2026-01-01T00', recompute: true }, { hour: '2026-01-01T01', recompute: false }]);
 });
 
 test('A task sent again while it runs is not done with the run', async (t) => {
   const tasks = openTasks(t).open();
-  await tasks.send([{ kind: 'day', day: '2026-01-01', runs: ['r1'] }]);
+  await tasks.send([{ kind: 'day', day: '2026-01-01' }]);
   const running = tasks.next()!;
-  await tasks.send([{ kind: 'day', day: '2026-01-01', runs: ['r2'] }]);
+  await tasks.send([{ kind: 'day', day: '2026-01-01' }]);
   await tasks.done(running);
   assert.equal(tasks.all().length, 1);
   await tasks.failed(running, new Error('late'));
@@ -80,6 +100,8 @@ test('A task that fails waits longer each time, lets others pass, and is parked 
   assert.equal(tasks.next()!.key, 'hour#2026-01-01T00');
   const parked = tasks.all().find(({ key }) => key === 'hour#2026-01-01T01')!;
   assert.deepEqual([parked.parked, parked.attempts, parked.error], [true, 5, 'broken']);
+  assert.deepEqual(await tasks.parked(), [{ task: { kind: 'hour', hour: '2026-01-01T01', recompute: false }, attempts: 5, error: 'broken' }]);
   await tasks.send([{ kind: 'hour', hour: '2026-01-01T01' }]);
   assert.equal(tasks.all().find(({ key }) => key === 'hour#2026-01-01T01')!.parked, undefined);
+  assert.deepEqual(await tasks.parked(), []);
 });
