@@ -28,8 +28,8 @@ function sumsOf(numbers: readonly unknown[]): Sums {
   return sums;
 }
 
-function sketchOf(registers: unknown): Uint8Array {
-  return Sketch.of((registers ?? []) as Iterable<number>).bytes();
+function sketchOf(entries: unknown): Uint8Array {
+  return Sketch.of((entries ?? []) as Iterable<number>).bytes();
 }
 
 /** The item of a row of `sql/hour_items.sql`. A site that vanished from the hour gets an item without quarters. */

@@ -7,7 +7,7 @@ import { breakdown, stats, timeseries } from '../../core/serve.ts';
 import { MemoryStore } from '../memory.ts';
 
 /** Registers of visitors who are all different, as the statements write them. */
-const people = (first: number, count: number) => Array.from({ length: count }, (_, i) => (first + i) * 64 + 1);
+const people = (first: number, count: number) => Array.from({ length: count }, (_, i) => (first + i) * 262_144 + 65);
 
 type Values = Record<string, Record<string, Sums>>;
 
