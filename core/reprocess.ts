@@ -5,7 +5,7 @@
 import { asReplay } from './collect.ts';
 import { hourOfRecord } from './deliver.ts';
 import { hourAfter, hourOf, hoursBetween, partitionOf, type Hour } from './hour.ts';
-import type { Clock, Lake, Parked, Store, StoreItem, Stream, Tasks } from './ports.ts';
+import type { Clock, Lake, Parked, Store, Stream, Tasks } from './ports.ts';
 import { readCommits } from './rollup.ts';
 
 export interface ReprocessPorts {
@@ -102,11 +102,11 @@ export async function beginReprocess(range: Reprocess, ports: Pick<ReprocessPort
 
 /** All jobs, oldest first. */
 export async function listJobs(registry: Store): Promise<Job[]> {
-  return (await registry.range('reprocess', '', '~')).map(({ pk: _, sk: id, ...job }) => ({ id, ...job }) as unknown as Job);
+  return (await registry.range('reprocess', '', '~')).map((item) => item.job as unknown as Job);
 }
 
-async function writeJob(registry: Store, { id, ...job }: Job): Promise<void> {
-  await registry.put([{ pk: 'reprocess', sk: id, ...job } as unknown as StoreItem]);
+async function writeJob(registry: Store, job: Job): Promise<void> {
+  await registry.put([{ pk: 'reprocess', sk: job.id, job: { ...job } }]);
 }
 
 /** Moves the oldest job that is not done yet on a little; whatever dies on the way is done again by the next call. */
@@ -179,7 +179,7 @@ async function progress({ running }: Job, registry: Store, parked: readonly Park
   const hours = running.map(({ hour }) => hour).sort();
   const commits = hours.length === 0 ? new Map() as Awaited<ReturnType<typeof readCommits>> : await readCommits(registry, hours[0]!, hours.at(-1)!);
   const given = new Set(parked.flatMap(({ task }) => (task.kind === 'hour' ? [task.hour] : [])));
-  const isDone = ({ hour, at }: Job['running'][number]) => (commits.get(hour)?.checkedAt ?? 0) >= at;
+  const isDone = ({ hour, at }: Job['running'][number]) => (commits.get(hour)?.checkedAt ?? 0) > at;
   const failed = running.filter((one) => !isDone(one) && given.has(one.hour)).map(({ hour }) => hour);
   return {
     running: running.filter((one) => !isDone(one) && !given.has(one.hour)),

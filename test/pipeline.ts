@@ -44,7 +44,7 @@ export async function openPipeline(t: TestContext, now: string) {
   const metrics = noting(lmdbStore(environments[1], 'metrics'), written);
   const tasks = lmdbTasks(environments[1], clock);
   const sites = cachedSites(registry, clock, 0);
-  const deliverPorts = { log, lake, tasks, lakeFolder, temporary, sites, salts: storedSalts(registry, clock, 1000), countryOf: () => undefined, clock, report };
+  const deliverPorts = { log, lake, tasks, lakeFolder, temporary, sites, salts: storedSalts(registry, clock, 1000), countryOf: (() => undefined) as (ip: string) => string | undefined, clock, report };
   let requests = 0;
 
   const ask = async (site: string, parameters: Record<string, string>) => ({
@@ -76,6 +76,8 @@ export async function openPipeline(t: TestContext, now: string) {
       time.now += 1;
       await deliverRound({ ...deliverPorts, tasks: announcing });
     },
+    /** What deliver asks of the outside; a test may set it otherwise. */
+    deliverPorts,
     async rollup() {
       time.now += 1;
       return rollupRound({ lake, registry, metrics, tasks, clock, report, budgetMs: 60_000, deliveredThrough: clock });

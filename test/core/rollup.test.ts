@@ -16,20 +16,19 @@ function dyingPorts({ lake, registry, metrics, tasks }: Pipeline, nth: number, w
   let calls = 0;
   const state = { died: '' };
   const dies = (name: string) => (++calls === nth ? Boolean(state.died = name) : false);
-  const dying = <A extends unknown[], R>(name: string, call: (...args: A) => Promise<R>, half: (...args: A) => Promise<unknown>) => async (...args: A): Promise<R> => {
+  const dying = <A extends unknown[], R>(name: string, call: (...args: A) => Promise<R>, half?: (...args: A) => Promise<R>) => async (...args: A): Promise<R> => {
     if (!dies(name)) return call(...args);
-    if (when === 'half-way through') await half(...args);
+    if (when === 'half-way through') await half?.(...args);
     if (when === 'after') await call(...args);
     throw new Error(`died ${when} ${name}`);
   };
-  const nothing = async () => undefined;
   const dyingStore = (name: string, store: Store): Store => ({
     ...store,
-    put: dying(`${name}.put`, (items) => store.put(items), (items) => store.put(items.slice(0, Math.ceil(items.length / 2)))),
-    remove: dying(`${name}.remove`, (keys) => store.remove(keys), nothing),
+    put: dying(`${name}.put`, store.put.bind(store), (items) => store.put(items.slice(0, Math.ceil(items.length / 2)))),
+    remove: dying(`${name}.remove`, store.remove.bind(store)),
   });
-  const dyingLake: Lake = { ...lake, unload: dying('lake.unload', (...args) => lake.unload(...args), nothing), remove: dying('lake.remove', (prefix) => lake.remove(prefix), nothing) };
-  const dyingTasks: Tasks = { ...tasks, send: dying('tasks.send', (more) => tasks.send(more), nothing) };
+  const dyingLake: Lake = { ...lake, unload: dying('lake.unload', lake.unload.bind(lake)), remove: dying('lake.remove', lake.remove.bind(lake)) };
+  const dyingTasks: Tasks = { ...tasks, send: dying('tasks.send', tasks.send.bind(tasks)) };
   return { state, lake: dyingLake, registry: dyingStore('registry', registry), metrics: dyingStore('metrics', metrics), tasks: { ...tasks, ...dyingTasks } };
 }
 
@@ -114,7 +113,7 @@ test('A day whose task was parked takes up what it missed when one of its hours 
   await pipeline.site('shop');
   await pipeline.sendBatch('shop', [view('/a', 'ann', '2026-03-10T03:00:00Z')]);
   await pipeline.deliver();
-  const { unload } = pipeline.lake;
+  const unload = pipeline.lake.unload.bind(pipeline.lake);
   pipeline.lake.unload = (query, prefix) => (query.statement === 'days' ? Promise.reject(new Error('no days today')) : unload(query, prefix));
   for (let attempt = 0; attempt < 6; attempt++) {
     await pipeline.rollup();
@@ -143,7 +142,7 @@ test('An hour that a day\'s task died over is queued again by its own retry wher
   await pipeline.sendBatch('shop', [view('/a', 'ann', '2026-03-10T03:00:00Z')]);
   await pipeline.deliver();
   // The day's task is lost altogether.
-  const { send } = pipeline.tasks;
+  const send = pipeline.tasks.send.bind(pipeline.tasks);
   pipeline.tasks.send = (tasks) => send(tasks.filter(({ kind }) => kind === 'hour'));
   await pipeline.rollup();
   pipeline.tasks.send = send;
