@@ -1,7 +1,7 @@
 // `npm start`: the whole pipeline in one process. collect → deliver → rollup → serve, on LMDB and DuckDB.
 import { mkdir, readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { availableParallelism } from 'node:os';
+import { availableParallelism, totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -65,6 +65,8 @@ const HOUSEKEEPING_EVERY_MS = 60_000;
 const ROLLUP_BUDGET_MS = 10_000;
 /** The largest share of the time that rollups take; in the rest they pause. */
 const ROLLUP_SHARE = 1 / 3;
+/** Bytes the engine holds in memory, if that is no more than half of the machine's. */
+const ENGINE_MEMORY = 3 * 2 ** 30;
 const SITE_CACHE_MS = 2_000;
 /** How long raw records are kept, and with them the salts of cookieless visitors. */
 const RAW_KEPT_MS = 30 * 86_400_000;
@@ -170,7 +172,7 @@ async function openData(dataFolder: string, temporary: string): Promise<LocalLak
   try {
     await mkdir(dataFolder, { recursive: true });
     return await duckdbLake(join(dataFolder, 'lake'), {
-      enginePath: join(dataFolder, 'engine.duckdb'), temporary, memory: '2GB', threads: availableParallelism(),
+      enginePath: join(dataFolder, 'engine.duckdb'), temporary, memory: `${Math.floor(Math.min(ENGINE_MEMORY, totalmem() / 2) / 2 ** 20)}MiB`, threads: availableParallelism(),
     });
   } catch (error) {
     const { message } = error as Error;

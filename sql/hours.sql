@@ -94,11 +94,11 @@ visits as (
   ) as marked
   where this_hour or begins
 ),
--- This hour's events of visits, each as a step from the one before. A visit's entry page is known where it comes soon:
--- later, the hour before may not show whether there was a page view already.
+-- Each event of a visit as a step from the one before; of the hour before only where it begins one. A visit's entry page
+-- is known where it comes soon: later, the hour before may not show whether there was a page view already.
 steps as (
   select
-    site_id, quarter, local_day, visitor, visit_ts, sketch_bucket, sketch_rank, name, revenue_micros,
+    this_hour, event_key, site_id, quarter, local_day, visitor, visit_ts, sketch_bucket, sketch_rank, name, revenue_micros,
     coalesce(path, '(not set)') as page,
     case when begins then 1 end as begins,
     case when not begins and (ts_before_previous is null or previous_ts - ts_before_previous > :visit_gap_ms) then 1 end as engages,
@@ -109,7 +109,6 @@ steps as (
     -- Its visitor may have been there before the hour before.
     case when visit_ts < :look_back_from + :visit_gap_ms then 1 end as long_visit
   from visits
-  where this_hour
 ),
 -- Every event is its visit's last until another follows: exits = events − followed, of the day of the event followed.
 by_end as (
@@ -120,11 +119,13 @@ by_end as (
     case when grouping(entry_page) = 0 then count(entry_page) else 0 end as visits,
     case when grouping(exit_page) = 0 then sum(exits) else 0 end as exits
   from (
-    select site_id, local_day, case when enters then page end as entry_page, page as exit_page, 1 as exits from steps
+    select site_id, local_day, case when enters then page end as entry_page, page as exit_page, 1 as exits
+    from steps
+    where this_hour
     union all
     select site_id, followed_day as local_day, null as entry_page, followed_page as exit_page, -1 as exits
     from steps
-    where followed_page is not null
+    where this_hour and followed_page is not null
   ) as ends
   group by grouping sets ((site_id, local_day, entry_page), (site_id, local_day, exit_page))
 ),
@@ -195,6 +196,7 @@ visit_quarters as (
     sum(cast(revenue_micros as decimal(38, 0))) as revenue_micros,
     cast(count(long_visit) as integer) as long_visit_events
   from steps
+  where this_hour
   group by site_id, local_day, quarter, visitor, visit_ts
 ),
 -- This hour's events of no visitor, those of bots, and refused ones; items do not count.
@@ -269,7 +271,7 @@ by_first_event as (
     from visit_quarters
     group by visitor, visit_ts, local_day
   ) as v
-  join (select visitor, ts, event_key from visits where begins) as s on s.visitor = v.visitor and s.ts = v.visit_ts
+  join (select visitor, visit_ts, event_key from steps where begins is not null) as s on s.visitor = v.visitor and s.visit_ts = v.visit_ts
   union all
   select
     event_key, local_day, 1, case when name = 'page_view' then 1 else 0 end, 0, 0, 0,
