@@ -74,6 +74,7 @@ export function packBatch(site: Site, body: string, { id, at }: Pick<RequestFact
   const events = readBatch(body);
   const receipt: Receipt = { accepted: 0, rejected: [] };
   const byHour = new Map<string, string[]>();
+  const copies = new Map<string, number>();
   events.forEach((raw, index) => {
     const json = jsonOf(raw);
     const event = json instanceof Refused ? json : checkForSite(raw, site, at);
@@ -82,9 +83,10 @@ export function packBatch(site: Site, body: string, { id, at }: Pick<RequestFact
       return;
     }
     const hour = hourOf(event.time ?? at);
+    const sent = numbered(json as string, copies);
     const sameHour = byHour.get(hour);
-    if (sameHour) sameHour.push(json as string);
-    else byHour.set(hour, [json as string]);
+    if (sameHour) sameHour.push(sent);
+    else byHour.set(hour, [sent]);
     receipt.accepted++;
   });
   const envelopes: Envelope[] = [];
@@ -108,6 +110,16 @@ function readBatch(body: string): unknown[] {
   if (!Array.isArray(events)) throw new Problem(422, `events ${quote(events)}: accepts a list of at most ${LIMITS.api.events} events`);
   if (events.length > LIMITS.api.events) throw new Problem(413, `${events.length} events: accepts at most ${LIMITS.api.events} in a request`);
   return events;
+}
+
+/**
+ * An event without an id is known by its content. Two that are equal in one batch are two all the same, so the later
+ * ones get a number: the same one when the batch is sent again.
+ */
+function numbered(json: string, copies: Map<string, number>): string {
+  const copy = copies.get(json) ?? 0;
+  copies.set(json, copy + 1);
+  return copy === 0 ? json : `${json.slice(0, -1)},"copy":${copy}}`;
 }
 
 /** The event's text as it goes into an envelope, if it can go into one. */

@@ -166,3 +166,11 @@ test('the same batch twice gives the same rows but for the times of receipt', as
   assert.deepEqual(await deliver('request-2', NOW + 60_000), first);
   assert.equal(new Set(first.map((row) => /"event_key":(-?\d+)/.exec(row)![1])).size, events.length);
 });
+
+test('events of one batch that are equal are told apart, the same way when the batch is sent again', () => {
+  const sale = { name: 'purchase', value: 5, transaction_id: '' };
+  const send = (id: string) => packBatch(siteOf(), JSON.stringify({ events: [sale, { name: 'refund' }, sale, sale] }), { id, at: NOW })
+    .envelopes.map(({ body }) => (JSON.parse(body!) as { events: unknown[] }).events);
+  assert.deepEqual(send('first'), [[sale, { name: 'refund' }, { ...sale, copy: 1 }, { ...sale, copy: 2 }]]);
+  assert.deepEqual(send('second'), send('first'));
+});
