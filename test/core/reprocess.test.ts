@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { cpSync, readdirSync, readFileSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { pathToFileURL } from 'node:url';
 import { hoursBetween } from '../../core/hour.ts';
 import type { Task } from '../../core/ports.ts';
 import { advanceReprocess, beginReprocess, estimate, listJobs, type ReprocessPorts } from '../../core/reprocess.ts';
 import { MemoryStore, NOW } from '../memory.ts';
+import type { deliverRound } from '../../local/deliver.ts';
 import { openPipeline, type Pipeline } from '../pipeline.ts';
+import { temporaryFolder } from '../process.ts';
 
 const DAY = { from: '2026-03-09', to: '2026-03-09' };
 const HOURS = { from: '2026-03-09T00', to: '2026-03-09T23' };
@@ -42,7 +45,50 @@ test('Where the rollup was wrong, a job makes the numbers right, writes only wha
   assert.deepEqual(pipeline.written, []);
 });
 
-test('Where the transform was wrong, a replay makes yesterday\'s rows and numbers right, and counts none twice', async (t) => {
+/** The delivery loop of a copy of the project in which texts of a file were replaced: a version with a bug. */
+async function deliverWith(file: string, bugs: Readonly<Record<string, string>>): Promise<typeof deliverRound> {
+  const copy = temporaryFolder();
+  const project = join(import.meta.dirname, '..', '..');
+  for (const part of ['core', 'local', 'package.json']) cpSync(join(project, part), join(copy, part), { recursive: true });
+  symlinkSync(join(project, 'node_modules'), join(copy, 'node_modules'), 'junction');
+  let text = readFileSync(join(copy, file), 'utf8');
+  for (const [right, wrong] of Object.entries(bugs)) {
+    assert.ok(text.includes(right), `${file} has ${right}`);
+    text = text.replace(right, wrong);
+  }
+  writeFileSync(join(copy, file), text);
+  const module = await import(pathToFileURL(join(copy, 'local', 'deliver.ts')).href) as { deliverRound: typeof deliverRound };
+  return module.deliverRound;
+}
+
+test('A bug in a step of the transform is mended by a replay: yesterday\'s rows and numbers become right, none counted twice', async (t) => {
+  const pipeline = await openPipeline(t, '2026-03-09T12:30:00Z');
+  await pipeline.site('shop');
+  const wrong = await deliverWith('core/deliver/source.ts', { "google: ['google', 'search']": "google: ['goggle', 'social']", 'twitter: [': 'twittre: [' });
+  await pipeline.send('shop', [
+    { name: 'page_view', url: 'https://shop.example/a', referrer: 'https://www.google.com/' },
+    { name: 'purchase', value: 12.5, transaction_id: 'order-1', items: [{ id: 'tea', price: 12.5 }] },
+  ]);
+  await wrong(pipeline.deliverPorts);
+  pipeline.at('2026-03-09T23:50:00Z');
+  await pipeline.send('shop', [{ name: 'page_view', url: 'https://shop.example/b', referrer: 'https://twitter.com/' }]);
+  await wrong(pipeline.deliverPorts);
+  await pipeline.rollup();
+  const bySource = { ...DAY, dimension: 'source', metrics: 'visits,events,revenue' };
+  assert.deepEqual(await pipeline.breakdown('shop', bySource), { goggle: { visits: 1, events: 2, revenue: 12.5 }, 'twitter.com': { visits: 1, events: 1, revenue: 0 } });
+
+  pipeline.at('2026-03-10T10:00:00Z');
+  const job = await pipeline.reprocess({ ...HOURS, replay: true });
+  assert.deepEqual([job.state, job.records_replayed, job.hours_failed], ['done', 2, []]);
+  assert.deepEqual(await pipeline.breakdown('shop', bySource), { google: { visits: 1, events: 2, revenue: 12.5 }, twitter: { visits: 1, events: 1, revenue: 0 } });
+  assert.deepEqual(await pipeline.breakdown('shop', { ...DAY, dimension: 'channel', metrics: 'visits' }), { 'Organic Search': { visits: 1 }, 'Organic Social': { visits: 1 } });
+  assert.deepEqual(await pipeline.stats('shop', { ...DAY, metrics: 'events,pageviews,visitors,visits,purchases,revenue' }), { events: 3, pageviews: 2, visitors: 1, visits: 2, purchases: 1, revenue: 12.5 });
+  assert.deepEqual(await pipeline.breakdown('shop', { ...DAY, dimension: 'product', metrics: 'items,revenue' }), { tea: { items: 1, revenue: 12.5 } });
+  // The wrong rows are still there, beside the right ones.
+  assert.equal(filesIn(pipeline, 'events/dt=2026-03-09').length, 4);
+});
+
+test('A replay reaches what arrived late, tells what is no envelope, and keeps no record twice', async (t) => {
   const pipeline = await openPipeline(t, '2026-03-09T12:30:00Z');
   await pipeline.site('shop');
   const purchase = { name: 'purchase', value: 10, transaction_id: 'order-1', items: [{ id: 'tea', price: 5, quantity: 2 }] };

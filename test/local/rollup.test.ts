@@ -1,0 +1,30 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { readCompleteThrough } from '../../core/progress.ts';
+import { openPipeline } from '../pipeline.ts';
+
+test('The numbers are complete as long as nothing waits but what is counted anew', async (t) => {
+  const pipeline = await openPipeline(t, '2026-03-10T12:30:00Z');
+  await pipeline.site('shop');
+  await pipeline.send('shop', [{ name: 'page_view' }]);
+  await pipeline.deliver();
+  await pipeline.rollup();
+  const complete = () => readCompleteThrough(pipeline.registry);
+  assert.equal(await complete(), pipeline.clock());
+
+  const unload = pipeline.lake.unload.bind(pipeline.lake);
+  pipeline.lake.unload = () => Promise.reject(new Error('not now'));
+  await pipeline.tasks.send([{ kind: 'hour', hour: '2026-03-10T12', recompute: true }]);
+  await pipeline.rollup();
+  assert.equal(await complete(), pipeline.clock());
+  assert.equal(pipeline.tasks.all().length, 1);
+
+  const before = await complete();
+  await pipeline.tasks.announce(['2026-03-10T12']);
+  await pipeline.rollup();
+  assert.equal(await complete(), before);
+  pipeline.lake.unload = unload;
+  pipeline.at('2026-03-10T12:40:00Z');
+  await pipeline.rollup();
+  assert.equal(await complete(), pipeline.clock());
+});
