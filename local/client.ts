@@ -4,6 +4,7 @@ import pRetry from 'p-retry';
 import type { Receipt } from '../core/collect.ts';
 import { cleanText } from '../core/event.ts';
 import type { Scope } from '../core/keys.ts';
+import type { Estimate, Job, Reprocess } from '../core/reprocess.ts';
 import type { Site } from '../core/sites.ts';
 
 /** A request that came to nothing. The message is one sentence for whoever waits, and never holds a key. */
@@ -17,6 +18,10 @@ export class Unavailable extends ClientError {
     super(message);
   }
 }
+
+/** A job of reprocessing as the API shows it, and what one would do. */
+export type ShownJob = Pick<Job, 'id' | 'from' | 'to' | 'replay' | 'state' | 'created_at' | 'finished_at' | 'hours' | 'hours_done' | 'hours_failed' | 'records_replayed' | 'records_skipped'>;
+export type ShownEstimate = Estimate & { cost_usd: number };
 
 export interface ClientOptions {
   /** Where Footfall answers, such as `http://localhost:8787`. */
@@ -93,6 +98,33 @@ export class Client {
       throw new ClientError(`${this.options.url} took the events without saying how many: is this a Footfall server?`);
     }
     return { accepted, rejected };
+  }
+
+  /** Begins a job of reprocessing; one that is the same and not done yet is that job. */
+  async beginReprocess(range: Reprocess): Promise<ShownJob> {
+    const { json } = await this.#askRollups({ ...range }, [202]);
+    if ((json as Partial<ShownJob> | undefined)?.id === undefined) throw new ClientError(`${this.options.url} took the job without showing it: is this a Footfall server?`);
+    return json as ShownJob;
+  }
+
+  /** What the job would do; nothing is begun. */
+  async estimateReprocess(range: Reprocess): Promise<ShownEstimate> {
+    const { json } = await this.#askRollups({ ...range, dry_run: true }, [200]);
+    if (typeof (json as Partial<ShownEstimate> | undefined)?.hours !== 'number') throw new ClientError(`${this.options.url} told nothing of the job: is this a Footfall server?`);
+    return json as ShownEstimate;
+  }
+
+  #askRollups(body: Reprocess & { dry_run?: true }, accepts: number[]): Promise<{ json: unknown }> {
+    const doing = `to reprocess ${body.from} to ${body.to}`;
+    return this.#ask({ method: 'POST', path: '/v1/rollups', body: JSON.stringify(body), doing, accepts });
+  }
+
+  /** The newest jobs of reprocessing, newest first. */
+  async reprocessJobs(): Promise<ShownJob[]> {
+    const { json } = await this.#ask({ method: 'GET', path: '/v1/rollups', doing: 'to show its jobs', accepts: [200] });
+    const { jobs } = (json ?? {}) as { jobs?: ShownJob[] };
+    if (!Array.isArray(jobs)) throw new ClientError(`${this.options.url} showed no jobs: is this a Footfall server?`);
+    return jobs;
   }
 
   async #ask(request: Request): Promise<{ status: number; json: unknown }> {

@@ -237,3 +237,26 @@ for (const [when, nth] of [['before its first item', 1], ['between the hour\'s i
     assert.deepEqual(pipeline.tasks.all(), []);
   });
 }
+
+test('Of a day\'s values the hundred most active are kept and the rest is (other), so that each dimension adds up to the day', async (t) => {
+  const pipeline = await openPipeline(t, '2026-03-10T12:30:00Z');
+  await pipeline.site('shop');
+  // 120 pages, of campaigns and products of their own, in two hours; the last ten of them twice.
+  const events = Array.from({ length: 130 }, (_, i) => {
+    const n = String(i < 120 ? i : i - 10).padStart(3, '0');
+    const time = `2026-03-10T${i % 2 === 0 ? '08' : '09'}:00:00Z`;
+    return { name: 'purchase', id: `e${i}`, time, visitor: `v${i}`, url: `https://shop.example/${n}?utm_source=c${n}`, value: 10, items: [{ id: `p${n}`, price: 10 }] };
+  });
+  await pipeline.sendBatch('shop', events);
+  await pipeline.deliver();
+  await pipeline.rollup();
+  const kept = Array.from({ length: 100 }, (_, i) => String(i < 90 ? i : i + 20).padStart(3, '0'));
+  for (const [dimension, name, metric] of [['page', (n: string) => `/${n}`, 'events'], ['source', (n: string) => `c${n}`, 'visits'], ['product', (n: string) => `p${n}`, 'items'], ['entry_page', undefined, 'visits']] as const) {
+    const values = await pipeline.breakdown('shop', { ...DAY, dimension, metrics: metric, limit: '100' });
+    const expected = name && Object.fromEntries([...kept.map((n, i) => [name(n), { [metric]: i < 90 ? 1 : 2 }] as const), ['(other)', { [metric]: 20 }]]);
+    assert.deepEqual(values, expected ?? {}, dimension);
+  }
+  assert.deepEqual(await pipeline.stats('shop', { ...DAY, metrics: 'events,visits,revenue' }), { events: 130, visits: 130, revenue: 1300 });
+  const { '(other)': rest } = await pipeline.breakdown('shop', { ...DAY, dimension: 'source', metrics: 'visits,purchases,revenue' });
+  assert.deepEqual(rest, { visits: 20, purchases: 20, revenue: 200 });
+});
