@@ -2,7 +2,7 @@
 
 /** How a stage is to be measured. */
 export interface BenchOptions {
-  /** Smaller and shorter, so that the whole run takes two minutes at most. */
+  /** Smaller and shorter, so that the whole run takes about five minutes. */
   quick: boolean;
 }
 

@@ -1,25 +1,28 @@
-// Rollup: the hour's query, whole tasks of an hour and of a day, and whether only what changed is written. In this
-// process, on a lake and stores in a temporary folder, with the engine's settings of local/start.ts.
+// Rollup: the hour's query, whole tasks of an hour and of a day, whether only what changed is written, and whether a day
+// costs more where more happened. In this process, on lakes and stores in a temporary folder, with the engine's settings
+// of local/start.ts.
 import { copyFile, link, mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { DuckDBInstance } from '@duckdb/node-api';
+import { DuckDBInstance, type DuckDBConnection } from '@duckdb/node-api';
 import { rowJson } from '../core/deliver/row.ts';
 import { ROW_COLUMNS, type Row } from '../core/event.ts';
 import { hourAfter, partitionOf, startOf, type Partition } from '../core/hour.ts';
 import type { Store, Task } from '../core/ports.ts';
-import { hourParameters, runTask, type RollupPorts } from '../core/rollup.ts';
+import { hourParameters, readCommits, runTask, type RollupPorts } from '../core/rollup.ts';
 import { duckdbLake, type LocalLake } from '../local/lake.ts';
 import { openEnvironment } from '../local/lmdb.ts';
 import { lmdbStore } from '../local/store.ts';
 import { HOUR, hourData, type HourSize } from './hour-data.ts';
-import { secondsSince, type BenchOptions, type Measurement } from './report.ts';
+import { median, secondsSince, type BenchOptions, type Measurement } from './report.ts';
 
 const ENGINE = { memory: '3GiB', threads: 2 };
 const DAY = '2026-01-15';
 const SAMPLE_MS = 50;
 const CHANGED_SITES = 10;
 const EVENTS_OF_CHANGED_SITE = 20;
+/** As often a day's task is timed for the comparison. */
+const DAY_ROUNDS = 3;
 
 interface Phase { seconds: number; /** MiB, the most this process held meanwhile. */ memory: number; error?: string }
 
@@ -80,16 +83,22 @@ async function scan(files: readonly string[]): Promise<{ seconds: number; column
   const sql = (await readFile(join(import.meta.dirname, '..', 'sql', 'hours.sql'), 'utf8')).replace(/--.*$/gm, '');
   const columns = Object.keys(ROW_COLUMNS).filter((name) => new RegExp(`\\b${name}\\b`).test(sql));
   const list = files.map((file) => `'${file.replaceAll("'", "''")}'`).join(', ');
-  const instance = await DuckDBInstance.create(':memory:', {
-    threads: String(ENGINE.threads), memory_limit: ENGINE.memory, autoinstall_known_extensions: 'false', autoload_known_extensions: 'false',
-  });
-  try {
-    const connection = await instance.connect();
-    const query = `select count(*), ${columns.map((name) => `max(${name})`).join(', ')} from read_parquet([${list}], union_by_name = true)`;
+  const query = `select count(*), ${columns.map((name) => `max(${name})`).join(', ')} from read_parquet([${list}], union_by_name = true)`;
+  return connected(async (connection) => {
     await connection.run(query); // Brings the files into the page cache.
     const began = performance.now();
     const rows = Number((await connection.runAndReadAll(query)).getRows()[0]![0]);
     return { seconds: secondsSince(began), columns: columns.length, rows };
+  });
+}
+
+/** Lends a connection to an engine of its own, with the settings of the one that is measured. */
+export async function connected<T>(work: (connection: DuckDBConnection) => Promise<T>): Promise<T> {
+  const instance = await DuckDBInstance.create(':memory:', {
+    threads: String(ENGINE.threads), memory_limit: ENGINE.memory, autoinstall_known_extensions: 'false', autoload_known_extensions: 'false',
+  });
+  try {
+    return await work(await instance.connect());
   } finally {
     instance.closeSync();
   }
@@ -120,8 +129,23 @@ function timed(what: string, { seconds, memory, error }: Phase, more: Partial<Me
   return [{ what, value: seconds, unit: 's', ...more }, { what: `${what}: peak memory`, value: memory, unit: 'MiB' }];
 }
 
-/** Measures the rollup of one hour with as large an hour before it, of the tasks it leads to, and of it again after a change. */
+/** The rollup's ports on one machine; what is sent goes to `due`. */
+function portsOn(lake: LocalLake, registry: Store, metrics: Store, due: Task[]): RollupPorts {
+  return {
+    lake, registry, metrics, clock: Date.now,
+    tasks: { announce: async () => undefined, send: async (tasks) => { due.push(...tasks); }, parked: async () => [] },
+  };
+}
+
+const dayDue = (due: Task[]) => due.splice(0).find((task) => task.kind === 'day' && task.day === DAY);
+
+/** Measures the rollup of hours, of the tasks they lead to, and of one again after a change. */
 export async function measure({ quick }: BenchOptions): Promise<Measurement[]> {
+  return [...await measureHour(quick), ...await measureGrowth(quick)];
+}
+
+/** Measures one hour with as large an hour before it. */
+async function measureHour(quick: boolean): Promise<Measurement[]> {
   const size: HourSize = quick ? { events: 500_000, sites: 10_000 } : { events: 5_000_000, sites: 100_000 };
   const data = await hourData(size);
   const folder = await mkdtemp(join(tmpdir(), 'footfall-bench-rollup-'));
@@ -168,13 +192,8 @@ async function measureTasks(lake: LocalLake, folder: string, registry: Store, st
   /** Carries out the task, and tells how many items of which kind it wrote. */
   const carryOut = async (task: Task): Promise<Phase & { written: (kind: 'H' | 'D') => number }> => {
     const metrics = countingStore(store);
-    const ports: RollupPorts = {
-      lake, registry, metrics, clock: Date.now,
-      tasks: { announce: async () => undefined, send: async (tasks) => { due.push(...tasks); }, parked: async () => [] },
-    };
-    return { ...await phase(() => runTask(task, ports)), written: (kind) => metrics.puts.get(kind) ?? 0 };
+    return { ...await phase(() => runTask(task, portsOn(lake, registry, metrics, due))), written: (kind) => metrics.puts.get(kind) ?? 0 };
   };
-  const dayDue = () => due.splice(0).find((task) => task.kind === 'day' && task.day === DAY);
 
   const measurements: Measurement[] = [];
   for (const { name, change, sites } of [
@@ -186,9 +205,104 @@ async function measureTasks(lake: LocalLake, folder: string, registry: Store, st
     measurements.push(...timed(`hour's task, ${name}`, hour));
     if (hour.error !== undefined) return measurements;
     measurements.push({ what: `hour's task, ${name}: sites written`, value: hour.written('H'), unit: 'sites', ...(sites && { target: sites }) });
-    const day = await carryOut(dayDue()!);
+    const day = await carryOut(dayDue(due)!);
     measurements.push(...timed(`day's task, ${name}`, day));
     if (day.error === undefined) measurements.push({ what: `day's task, ${name}: sites written`, value: day.written('D'), unit: 'sites', ...(sites && { target: sites }) });
   }
   return measurements;
+}
+
+/** A lake whose hour is rolled up, and whose day is due. */
+interface DueDay {
+  events: number;
+  /** Sites of the day, rows of the hour's file, and entries of the sketches in them. */
+  sites: number;
+  rows: number;
+  entries: number;
+  /** Carries out the day's task, as if it had not been before; resolves to the seconds it took. */
+  day: () => Promise<number>;
+  close: () => Promise<void>;
+}
+
+async function dueDay(size: HourSize, folder: string): Promise<DueDay> {
+  const data = await hourData(size);
+  await fillLake(data.folder, join(folder, 'lake'));
+  const lake = await duckdbLake(join(folder, 'lake'), { enginePath: join(folder, 'engine.duckdb'), temporary: join(folder, 'temporary'), ...ENGINE });
+  const environment = openEnvironment(join(folder, 'store'));
+  const close = async () => {
+    lake.close();
+    await environment.close();
+  };
+  try {
+    const registry = lmdbStore(environment, 'registry');
+    const metrics = countingStore(lmdbStore(environment, 'metrics'));
+    const due: Task[] = [];
+    const ports = portsOn(lake, registry, metrics, due);
+    await runTask({ kind: 'hour', hour: HOUR, recompute: false }, ports);
+    const task = dayDue(due)!;
+    const owed = await registry.range('owed', DAY, `${DAY}~`);
+    const day = async () => {
+      await registry.put(owed);
+      metrics.puts.clear();
+      const began = performance.now();
+      await runTask(task, ports);
+      return secondsSince(began);
+    };
+    await day(); // To warm up.
+    const run = (await readCommits(registry, HOUR, HOUR)).get(HOUR)!.run!;
+    return { ...await countsOf(join(folder, 'lake', 'hours', `run=${run}`)), events: size.events, sites: metrics.puts.get('D') ?? 0, day, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function countsOf(folder: string): Promise<{ rows: number; entries: number }> {
+  const files = join(folder, '*.parquet').replaceAll('\\', '/').replaceAll("'", "''");
+  return connected(async (connection) => {
+    const [counts] = (await connection.runAndReadAll(`select count(*), sum(len(sketch)) from read_parquet('${files}')`)).getRows();
+    return { rows: Number(counts![0]), entries: Number(counts![1]) };
+  });
+}
+
+const count = (n: number): string => n.toLocaleString('en-US');
+
+/** Measures a day's task where ten times as much happened on as many sites: it is to cost what the hours' rows do. */
+async function measureGrowth(quick: boolean): Promise<Measurement[]> {
+  const { events, sites } = quick ? { events: 50_000, sites: 1000 } : { events: 500_000, sites: 10_000 };
+  const folder = await mkdtemp(join(tmpdir(), 'footfall-bench-growth-'));
+  const days: DueDay[] = [];
+  try {
+    for (const times of [1, 10]) days.push(await dueDay({ events: times * events, sites }, join(folder, `${times}`)));
+    const [once, tenfold] = days as [DueDay, DueDay];
+    const seconds = { once: [] as number[], tenfold: [] as number[] };
+    for (let round = 0; round < DAY_ROUNDS; round++) { // In turns, so that a busy moment strikes both.
+      seconds.once.push(await once.day());
+      seconds.tenfold.push(await tenfold.day());
+    }
+    return growth(once, tenfold, { once: median(seconds.once), tenfold: median(seconds.tenfold) });
+  } catch (error) {
+    return [{ what: "day's task, 10 times the events", value: null, unit: '×', note: `failed: ${(error as Error).message.split('\n')[0]}` }];
+  } finally {
+    for (const { close } of days) await close();
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+function growth(once: DueDay, tenfold: DueDay, seconds: { once: number; tenfold: number }): Measurement[] {
+  const ratio = (name: 'rows' | 'entries') => tenfold[name] / once[name];
+  const about = ({ events, sites, rows, entries }: DueDay) =>
+    `an hour of ${count(events)} events, ${count(sites)} sites of the day: ${count(rows)} rows in the hour's file, ${count(entries)} entries of sketches`;
+  return [
+    { what: "day's task, all sites, 1 × the events", value: seconds.once, unit: 's', note: `${about(once)}; median of ${DAY_ROUNDS}, in turns with the next` },
+    { what: "day's task, all sites, 10 × the events", value: seconds.tenfold, unit: 's', note: `${about(tenfold)}; the same names of pages, sources, products, …` },
+    {
+      what: "day's task, 10 × ÷ 1 × the events", value: seconds.tenfold / seconds.once, unit: '×', target: { atMost: ratio('rows') },
+      note: 'a day is made of the rows of its hours, never of events: it may grow as they do, which is the target',
+    },
+    {
+      what: "rows of the hour's file, 10 × ÷ 1 × the events", value: ratio('rows'), unit: '×',
+      note: `distinct site, local day, dimension and value (of the day itself: quarter): more than 1 where more events bring values not seen before, as the long tails of pages and products here; entries of sketches: ${ratio('entries').toFixed(1)} ×, at most 4,096 a quarter of a site`,
+    },
+  ];
 }

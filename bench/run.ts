@@ -1,4 +1,4 @@
-// `npm run bench`: measures the four stages against their targets (DESIGN §8) and against what this machine could do
+// `npm run bench`: measures the stages against their targets (DESIGN §8) and against what this machine could do
 // at best. Measurements, not tests: a missed target is printed, and is no failure.
 import { writeFile } from 'node:fs/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
@@ -21,8 +21,8 @@ async function measured(stage: Stage, options: BenchOptions): Promise<Measuremen
 
 const names = Object.keys(STAGES) as Stage[];
 const program = new Command('npm run bench --')
-  .description('Measures collect, deliver, rollup and serve on this machine.')
-  .option('--quick', 'smaller data and shorter loads: two minutes for everything', false)
+  .description('Measures collect, deliver, rollup, serve and reprocessing on this machine.')
+  .option('--quick', 'smaller data and shorter loads: five minutes for everything', false)
   .addOption(new Option('--only <stage>', `measure this stage alone (${names.join(', ')}); can be given several times`)
     .argParser<Stage[] | undefined>((value, before = []) => {
       if (!names.includes(value as Stage)) throw new InvalidArgumentError(`It accepts ${names.join(', ')}.`);

@@ -122,10 +122,13 @@ function placeInTime(parsed: Parsed, context: Context): Batch {
   return { hourStart, drafts };
 }
 
-/** The hour a stream record's rows belong to; undefined of one that is no envelope. */
+/** The hour a stream record's rows belong to; undefined of one that cannot become rows. */
 export function hourOfRecord(record: string): Hour | undefined {
-  const parsed = parse(record);
-  return parsed instanceof Undeliverable ? undefined : hourOf(hourStartOf(parsed));
+  const hour = attempt(() => {
+    const parsed = parse(record);
+    return parsed instanceof Undeliverable ? parsed : hourOf(hourStartOf(parsed));
+  });
+  return hour instanceof Undeliverable ? undefined : hour;
 }
 
 /** The start (epoch ms) of the one hour a record belongs to. */

@@ -52,8 +52,9 @@ function sum(label: string, name: Sum): Metric {
   return { label, of: (sums) => sums[name] ?? 0 };
 }
 
+/** A quotient, rounded to four decimals. */
 function ratio(label: string, numerator: (sums: Sums) => number, denominator: Sum): Metric {
-  return { label, of: (sums) => (sums[denominator] ? numerator(sums) / sums[denominator] : null) };
+  return { label, of: (sums) => (sums[denominator] ? Math.round((numerator(sums) / sums[denominator]) * 10_000) / 10_000 : null) };
 }
 
 const bounces = (sums: Sums) => (sums.visits ?? 0) - (sums.engaged_visits ?? 0);

@@ -68,7 +68,12 @@ export interface Lake {
 
 /** A unit of rollup work. Tasks of the same hour or of the same day never run at the same time. */
 export type Task = HourTask | DayTask;
-export interface HourTask extends Urgency { kind: 'hour'; hour: Hour }
+export interface HourTask extends Urgency {
+  kind: 'hour';
+  hour: Hour;
+  /** Who wants every site's items made again, whether or not its rows differ: what makes items of rows may have been wrong. */
+  whole?: string;
+}
 /** Takes up the sites that hours changed since the day's last task. */
 export interface DayTask extends Urgency { kind: 'day'; day: LocalDay }
 interface Urgency {

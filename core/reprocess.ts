@@ -5,8 +5,9 @@
 import { asReplay } from './collect.ts';
 import { hourOfRecord } from './deliver.ts';
 import { hourAfter, hourOf, hoursBetween, partitionOf, type Hour } from './hour.ts';
-import type { Clock, Lake, Parked, Store, Stream, Tasks } from './ports.ts';
-import { readCommits } from './rollup.ts';
+import type { Clock, Lake, Store, StoreItem, Stream, Tasks } from './ports.ts';
+import { readCommits, readOwed, type Owed } from './rollup.ts';
+import type { LocalDay } from './zone.ts';
 
 export interface ReprocessPorts {
   lake: Lake;
@@ -16,6 +17,8 @@ export interface ReprocessPorts {
   clock: Clock;
   /** Everything put into the stream before this moment (epoch ms) is in the lake. */
   deliveredThrough: () => number;
+  /** How long records are kept as they came, ms. */
+  rawKeptMs: number;
 }
 
 /** Hours under way at once. */
@@ -32,31 +35,39 @@ export interface Estimate { hours: number; bytes: number; raw_bytes: number }
 
 /** A job. Registry: `reprocess` / id. */
 export interface Job extends Reprocess {
-  /** Begins with the time, so that ids sort by it. */
+  /** Of the same hours there is one job, which can be begun again when it is over. */
   id: string;
-  state: 'replaying' | 'rolling' | 'done';
+  state: 'replaying' | 'rolling' | 'done' | 'cancelled';
   created_at: string;
   finished_at: string | null;
   /** Hours that have rows or numbers, as far as they were known at the beginning. */
   hours: number;
   hours_done: number;
-  /** Hours whose task failed too often; it is parked. */
+  /** Hours and local days whose tasks failed too often; they are parked. */
   hours_failed: Hour[];
+  days_failed: LocalDay[];
   /** Records sent again, and those that are no envelopes and stay in `failed/`. */
   records_replayed: number;
   records_skipped: number;
+  /** Files of records that could not be read. */
+  files_failed: string[];
   /** The hour of arrival, and the file in it, up to which records have been sent again; when that was, epoch ms. */
   arrived: Hour;
   part: string;
   sent_at: number;
   /** The next hour to be rolled up; newest first. */
   next: Hour;
-  /** Hours whose tasks have been sent, and when, epoch ms. */
-  running: { hour: Hour; at: number }[];
+  /** Hours whose tasks have been sent. */
+  running: Hour[];
+  /** What days had not taken up when the last hour was seen done; null before. */
+  owed: Owed[] | null;
 }
 
+type JobPorts = Pick<ReprocessPorts, 'lake' | 'registry' | 'clock' | 'rawKeptMs'>;
+
 /** What would be done. */
-export async function estimate(range: Reprocess, { lake, registry, clock }: Pick<ReprocessPorts, 'lake' | 'registry' | 'clock'>): Promise<Estimate> {
+export async function estimate(range: Reprocess, ports: JobPorts): Promise<Estimate> {
+  const { lake, registry, clock } = ports;
   const commits = await readCommits(registry, range.from, range.to);
   const sum: Estimate = { hours: 0, bytes: 0, raw_bytes: 0 };
   // Each hour is read with the one before it.
@@ -70,50 +81,84 @@ export async function estimate(range: Reprocess, { lake, registry, clock }: Pick
     before = size;
   }
   if (range.replay) {
-    for (const hour of hoursBetween(firstArrival(range), hourOf(clock()))) {
+    for (const hour of hoursBetween(firstArrival(range, ports), hourOf(clock()))) {
       for (const { bytes } of await lake.rawParts(hour)) sum.raw_bytes += bytes;
     }
   }
   return sum;
 }
 
-/** Events are taken up to ten minutes ahead of their time, so that records of an hour may have arrived before it. */
-function firstArrival({ from }: Reprocess): Hour {
-  return hourAfter(from, -1);
+/**
+ * The hour in which the first records arrived that can still be there. Events are taken up to ten minutes ahead of their
+ * time, so that records of an hour may have arrived before it.
+ */
+function firstArrival({ from }: Reprocess, { clock, rawKeptMs }: JobPorts): Hour {
+  const kept = `${hourOf(clock() - rawKeptMs).slice(0, 10)}T00`;
+  const first = hourAfter(from, -1);
+  return first > kept ? first : kept;
 }
 
-/** Notes a job; one that is the same and not done yet is that job. */
-export async function beginReprocess(range: Reprocess, ports: Pick<ReprocessPorts, 'lake' | 'registry' | 'clock'>): Promise<Job> {
+/** Notes a job; one of the same hours that is not over yet is that job. */
+export async function beginReprocess(range: Reprocess, ports: JobPorts): Promise<Job> {
   const { registry, clock } = ports;
-  const same = (await listJobs(registry)).find((job) => job.state !== 'done' && job.from === range.from && job.to === range.to && job.replay === range.replay);
-  if (same) return same;
-  const created_at = new Date(clock()).toISOString();
+  const id = `${range.from}_${range.to}${range.replay ? '_replay' : ''}`;
+  const before = await readJob(registry, id);
+  if (before && !isOver(before)) return before;
   const { hours } = await estimate({ ...range, replay: false }, ports);
+  const created_at = new Date(clock()).toISOString();
   const job: Job = {
     ...range,
-    id: `${created_at.replaceAll(/[-:.]/g, '')}-${range.from}-${range.to}`,
+    id,
     state: range.replay ? 'replaying' : 'rolling',
-    created_at, finished_at: null, hours, hours_done: 0, hours_failed: [], records_replayed: 0, records_skipped: 0,
-    arrived: firstArrival(range), part: '', sent_at: 0, next: range.to, running: [],
+    created_at, finished_at: null, hours, hours_done: 0, hours_failed: [], days_failed: [],
+    records_replayed: 0, records_skipped: 0, files_failed: [],
+    arrived: firstArrival(range, ports), part: '', sent_at: 0, next: range.to, running: [], owed: null,
   };
-  await writeJob(registry, job);
+  // Of several that begin it at once, one does.
+  if (!before && !(await registry.create(itemOf(job)))) return (await readJob(registry, id)) ?? job;
+  if (before) await registry.put([itemOf(job)]);
+  return job;
+}
+
+export function isOver({ state }: Pick<Job, 'state'>): boolean {
+  return state === 'done' || state === 'cancelled';
+}
+
+async function readJob(registry: Store, id: string): Promise<Job | undefined> {
+  return (await registry.get('reprocess', id))?.job as unknown as Job | undefined;
+}
+
+function itemOf(job: Job): StoreItem {
+  return { pk: 'reprocess', sk: job.id, job: { ...job } } as unknown as StoreItem;
+}
+
+/**
+ * Asks a job to do no more; what it has sent on its way is still done.
+ * @returns the job; undefined where there is none that is not over
+ */
+export async function cancelReprocess(id: string, registry: Store): Promise<Job | undefined> {
+  const job = await readJob(registry, id);
+  if (!job || isOver(job)) return undefined;
+  // Beside the job, which its next step writes without looking.
+  await registry.put([{ pk: 'cancel', sk: id }]);
   return job;
 }
 
 /** All jobs, oldest first. */
 export async function listJobs(registry: Store): Promise<Job[]> {
-  return (await registry.range('reprocess', '', '~')).map((item) => item.job as unknown as Job);
-}
-
-async function writeJob(registry: Store, job: Job): Promise<void> {
-  await registry.put([{ pk: 'reprocess', sk: job.id, job: { ...job } }]);
+  const jobs = (await registry.range('reprocess', '', '~')).map((item) => item.job as unknown as Job);
+  return jobs.sort((a, b) => (a.created_at < b.created_at ? -1 : 1));
 }
 
 /** Moves the oldest job that is not done yet on a little; whatever dies on the way is done again by the next call. */
 export async function advanceReprocess(ports: ReprocessPorts): Promise<void> {
-  const job = (await listJobs(ports.registry)).find(({ state }) => state !== 'done');
+  const { registry, clock } = ports;
+  const job = (await listJobs(registry)).find((one) => !isOver(one));
   if (!job) return;
-  if (job.state === 'replaying') await replay(job, ports);
+  if (await registry.get('cancel', job.id)) {
+    await registry.put([itemOf({ ...job, state: 'cancelled', finished_at: new Date(clock()).toISOString() })]);
+    await registry.remove([{ pk: 'cancel', sk: job.id }]);
+  } else if (job.state === 'replaying') await replay(job, ports);
   else await roll(job, ports);
 }
 
@@ -123,67 +168,89 @@ async function replay(job: Job, { lake, registry, stream, clock, deliveredThroug
   // What arrives after the job was made has been through the transform that it is made for.
   const last = hourOf(Date.parse(job.created_at));
   let sent = 0;
-  let { arrived, part } = job;
+  let { arrived, part, records_skipped } = job;
+  const files_failed = [...job.files_failed];
   while (sent < REPLAY_AT_ONCE && arrived <= last) {
     const next = (await lake.rawParts(arrived)).find(({ name }) => name > part);
     if (!next) {
       arrived = hourAfter(arrived);
       continue;
     }
-    let records: string[] = [];
-    for await (const record of lake.records(next.name)) {
-      const hour = hourOfRecord(record);
-      if (hour === undefined) job.records_skipped++;
-      else if (hour >= job.from && hour <= job.to) records.push(asReplay(record));
-      if (records.length < PUT_AT_ONCE) continue;
-      await stream.put(records);
-      sent += records.length;
-      records = [];
-    }
-    await stream.put(records);
-    sent += records.length;
     part = next.name;
+    const read = await readAll(part, lake);
+    if (!read) files_failed.push(part);
+    const hours = (read ?? []).map((record) => hourOfRecord(record));
+    records_skipped += hours.filter((hour) => hour === undefined).length;
+    const records = (read ?? []).filter((_, i) => hours[i] !== undefined && hours[i] >= job.from && hours[i] <= job.to).map(asReplay);
+    for (let i = 0; i < records.length; i += PUT_AT_ONCE) await stream.put(records.slice(i, i + PUT_AT_ONCE));
+    sent += records.length;
   }
   const ended = arrived > last && sent === 0;
-  await writeJob(registry, {
-    ...job, arrived, part,
+  await registry.put([itemOf({
+    ...job, arrived, part, records_skipped, files_failed,
     state: ended ? 'rolling' : 'replaying',
     records_replayed: job.records_replayed + sent,
     sent_at: clock(),
-  });
+  })]);
 }
 
-/** Sees which hours are done, and sends tasks for as many more. */
-async function roll(job: Job, { lake, registry, tasks, clock }: ReprocessPorts): Promise<void> {
-  const { running, done, failed } = await progress(job, registry, await tasks.parked());
-  const at = clock();
-  let { next } = job;
-  while (running.length < AHEAD && next >= job.from) {
-    const known = (await readCommits(registry, next, next)).size > 0 || (await lake.sizeOf(partitionOf(next))) > 0;
-    if (known) running.push({ hour: next, at });
-    next = hourAfter(next, -1);
+/** The records of a file, or undefined where it cannot be read: one damaged file must not keep the others. */
+async function readAll(part: string, lake: Lake): Promise<string[] | undefined> {
+  const records: string[] = [];
+  try {
+    for await (const record of lake.records(part)) records.push(record);
+    return records;
+  } catch {
+    return undefined; // The job names the file.
   }
-  const begun = running.filter((one) => one.at === at);
-  await tasks.send(begun.map(({ hour }) => ({ kind: 'hour', hour, recompute: true })));
-  const over = running.length === 0 && next < job.from;
-  await writeJob(registry, {
-    ...job, next, running,
+}
+
+/** Sees which hours are done, and sends tasks for as many more; at the end, waits for the days they changed. */
+async function roll(job: Job, { lake, registry, tasks, clock }: ReprocessPorts): Promise<void> {
+  const parked = new Set((await tasks.parked()).map(({ task }) => (task.kind === 'hour' ? task.hour : task.day)));
+  const { running, done, failed } = await progress(job, registry, parked);
+  const begun: Hour[] = [];
+  let { next } = job;
+  for (; running.length + begun.length < AHEAD && next >= job.from; next = hourAfter(next, -1)) {
+    const known = (await readCommits(registry, next, next)).size > 0 || (await lake.sizeOf(partitionOf(next))) > 0;
+    if (known) begun.push(next);
+  }
+  await tasks.send(begun.map((hour) => ({ kind: 'hour', hour, recompute: true, whole: nameOf(job) })));
+
+  const left = [...running, ...begun];
+  const rolled = left.length === 0 && next < job.from;
+  const owed = rolled ? await stillOwed(job, registry) : null;
+  const over = owed?.every(({ day }) => parked.has(day));
+  await registry.put([itemOf({
+    ...job, next, owed,
+    running: left,
     hours_done: job.hours_done + done,
     hours_failed: [...job.hours_failed, ...failed],
-    ...(over && { state: 'done', finished_at: new Date(at).toISOString() }),
-  });
+    ...(over && { state: 'done', finished_at: new Date(clock()).toISOString(), days_failed: [...new Set(owed!.map(({ day }) => day))].sort() }),
+  })]);
+}
+
+/** What days have not taken up; not what was added since the last hour was done, by hours that go on changing. */
+async function stillOwed(job: Job, registry: Store): Promise<Owed[]> {
+  const owed = await readOwed(registry, job.from, job.to);
+  const runs = new Set(job.owed?.map(({ run }) => run) ?? owed.map(({ run }) => run));
+  return owed.filter(({ run }) => runs.has(run));
+}
+
+/** A job and the time it was begun: what its hours' commit records name when they are done. */
+function nameOf({ id, created_at }: Job): string {
+  return `${id} ${created_at}`;
 }
 
 /** Which of the hours under way still are; how many are done, and which failed. */
-async function progress({ running }: Job, registry: Store, parked: readonly Parked[]): Promise<{ running: Job['running']; done: number; failed: Hour[] }> {
-  const hours = running.map(({ hour }) => hour).sort();
-  const commits = hours.length === 0 ? new Map() as Awaited<ReturnType<typeof readCommits>> : await readCommits(registry, hours[0]!, hours.at(-1)!);
-  const given = new Set(parked.flatMap(({ task }) => (task.kind === 'hour' ? [task.hour] : [])));
-  const isDone = ({ hour, at }: Job['running'][number]) => (commits.get(hour)?.checkedAt ?? 0) > at;
-  const failed = running.filter((one) => !isDone(one) && given.has(one.hour)).map(({ hour }) => hour);
+async function progress(job: Job, registry: Store, parked: ReadonlySet<Hour>): Promise<{ running: Hour[]; done: number; failed: Hour[] }> {
+  const hours = job.running.toSorted();
+  if (hours.length === 0) return { running: [], done: 0, failed: [] };
+  const commits = await readCommits(registry, hours[0]!, hours.at(-1)!);
+  const isDone = (hour: Hour) => commits.get(hour)?.whole === nameOf(job);
   return {
-    running: running.filter((one) => !isDone(one) && !given.has(one.hour)),
-    done: running.filter(isDone).length,
-    failed,
+    running: hours.filter((hour) => !isDone(hour) && !parked.has(hour)),
+    done: hours.filter(isDone).length,
+    failed: hours.filter((hour) => !isDone(hour) && parked.has(hour)),
   };
 }

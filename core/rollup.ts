@@ -2,6 +2,7 @@
 // its rows change; there is no other mechanism, so late events, re-deliveries and replays all end up right.
 // before: the lake (core/deliver.ts); next: the metrics store (core/serve.ts)
 import { randomBytes } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 import { hourAfter, hoursOfLocalDay, partitionOf, startOf, type Hour } from './hour.ts';
 import { dayItems, hourItem } from './items.ts';
 import type { Clock, HourTask, Lake, Query, ResultRow, Store, StoreItem, Task, Tasks } from './ports.ts';
@@ -33,6 +34,8 @@ export interface Commit {
   checkedAt?: number;
   /** What the committed run holds, of all sites. */
   summary?: Summary;
+  /** Who had the hour written whole last (`HourTask.whole`). */
+  whole?: string;
   /** Runs that may have written items but did not get to their commit. */
   pending: Run[];
 }
@@ -40,9 +43,10 @@ export interface Commit {
 /** The columns of `sql/summary.sql`. */
 export interface Summary { sites: number; events: number; bots: number; rejected: number; long_visit_events: number }
 
-function commitOf({ run, committedAt, checkedAt, summary, pending }: StoreItem): Commit {
+function commitOf({ run, committedAt, checkedAt, summary, whole, pending }: StoreItem): Commit {
   return {
     pending: pending as Run[],
+    ...(whole !== undefined && { whole: whole as string }),
     ...(checkedAt !== undefined && { checkedAt: checkedAt as number }),
     ...(run !== undefined && { run: run as Run, committedAt: committedAt as number, summary: summary as unknown as Summary }),
   };
@@ -75,7 +79,8 @@ export async function tasksFor(announced: readonly Announced[], registry: Store)
   for (const { hour, recompute } of announced) add(hour, recompute);
   await Promise.all(announced.map(async ({ hour, recompute }) => {
     const next = hourAfter(hour);
-    if ((await readCommit(registry, next)).run !== undefined) add(next, recompute);
+    // Also where nothing of it counted: that may be because of the hour before.
+    if ((await readCommit(registry, next)).checkedAt !== undefined) add(next, recompute);
   }));
   return [...due].sort(([a], [b]) => (a < b ? -1 : 1)).map(([hour, recompute]) => ({ kind: 'hour', hour, recompute }));
 }
@@ -91,13 +96,17 @@ export function runTask(task: Task, ports: RollupPorts): Promise<number> {
 /** Items in flight to the store at once while loading. */
 const LOAD_BATCH = 500;
 
-/** Writes the items of every row of the parts; resolves to how many there were. */
-async function load(parts: readonly string[], itemsOf: (row: ResultRow) => StoreItem[], { lake, metrics }: RollupPorts): Promise<number> {
+/**
+ * Writes the items of every row of the parts; resolves to how many it wrote.
+ * @param sparing leaves out those that are in the store as they are, but for the run they name
+ */
+async function load(parts: readonly string[], itemsOf: (row: ResultRow) => StoreItem[], sparing: boolean, { lake, metrics }: RollupPorts): Promise<number> {
   let written = 0;
   let batch: StoreItem[] = [];
   const flush = async () => {
-    await metrics.put(batch);
-    written += batch.length;
+    const items = sparing ? await differing(batch, metrics) : batch;
+    if (items.length > 0) await metrics.put(items);
+    written += items.length;
     batch = [];
   };
   for (const part of parts) {
@@ -110,7 +119,14 @@ async function load(parts: readonly string[], itemsOf: (row: ResultRow) => Store
   return written;
 }
 
-async function rollUpHour({ hour, recompute = false }: HourTask, ports: RollupPorts): Promise<number> {
+async function differing(items: readonly StoreItem[], metrics: Store): Promise<StoreItem[]> {
+  const stored = await Promise.all(items.map(({ pk, sk }) => metrics.get(pk, sk)));
+  // Cloned, bytes are bytes, whatever class of them the store gives.
+  const content = (item: StoreItem | undefined) => structuredClone({ ...item, run: '' });
+  return items.filter((item, i) => !isDeepStrictEqual(content(item), content(stored[i])));
+}
+
+async function rollUpHour({ hour, recompute = false, whole }: HourTask, ports: RollupPorts): Promise<number> {
   const { lake, registry, clock } = ports;
   const before = await readCommit(registry, hour);
   const run = await newRun(ports, hour);
@@ -123,7 +139,7 @@ async function rollUpHour({ hour, recompute = false }: HourTask, ports: RollupPo
   const changes = await lake.unload({
     statement: 'changes',
     reads: { hours: [run, ...committed], changes: before.pending },
-    parameters: { run, committed, pending: before.pending },
+    parameters: { run, committed, pending: before.pending, whole: whole === undefined ? [] : [run, ...committed] },
   }, `changes/run=${run}`);
   const days = new Set<LocalDay>();
   for (const part of changes) for await (const { local_day } of lake.rows(part)) days.add(String(local_day));
@@ -131,21 +147,22 @@ async function rollUpHour({ hour, recompute = false }: HourTask, ports: RollupPo
   if (days.size === 0) {
     // Nothing differs: what is committed stays, and what this run wrote is not needed.
     await removeRun(run, lake);
-    await writeCommit(registry, hour, { ...before, checkedAt: clock() });
+    await writeCommit(registry, hour, { ...before, checkedAt: clock(), ...(whole !== undefined && { whole }) });
     await sendOwedDays(hour, recompute, ports);
     return 0;
   }
   await writeCommit(registry, hour, { ...before, pending: [...before.pending, run] });
   const parts = await lake.unload({ statement: 'hour_items', reads: { hours: [run], changes: [run] }, parameters: { run } }, `items/run=${run}`);
-  const items = await load(parts, (row) => [hourItem(hour, run, row)], ports);
+  const items = await load(parts, (row) => [hourItem(hour, run, row)], whole !== undefined, ports);
   await lake.remove(`items/run=${run}`);
   const summary = await summarize(run, ports);
 
   // Both before the commit: what is noted too early does no harm, what is noted too late may be lost.
-  await registry.put([...days].map((day) => ({ pk: 'owed', sk: `${day}#${run}`, run, hour })));
+  await registry.put([...days].map((day) => ({ pk: 'owed', sk: `${day}#${run}`, run, hour, whole: whole !== undefined })));
   await noteRemovable([...before.pending, ...committed], hour, ports);
   const now = clock();
-  await writeCommit(registry, hour, { run, committedAt: now, checkedAt: now, summary, pending: [] });
+  const by = whole ?? before.whole;
+  await writeCommit(registry, hour, { run, committedAt: now, checkedAt: now, summary, pending: [], ...(by !== undefined && { whole: by }) });
   await sendOwedDays(hour, recompute, ports);
   return items;
 }
@@ -177,11 +194,20 @@ function daysOfHour(hour: Hour): { from: LocalDay; to: LocalDay } {
 /** Behind every run's name. */
 const LAST = '~';
 
+/** A local day that has not taken up what a run changed. */
+export interface Owed { day: LocalDay; run: Run }
+
+/** What days have not taken up, of hours from one to another, both included. */
+export async function readOwed(registry: Store, from: Hour, to: Hour): Promise<Owed[]> {
+  const items = await registry.range('owed', daysOfHour(from).from, `${daysOfHour(to).to}#${LAST}`);
+  return items
+    .filter(({ hour }) => (hour as Hour) >= from && (hour as Hour) <= to)
+    .map(({ sk, run }) => ({ day: sk.slice(0, sk.indexOf('#')), run: run as Run }));
+}
+
 /** Queues the local days that have not taken up what runs of this hour changed; of a retry they may be queued twice. */
 async function sendOwedDays(hour: Hour, recompute: boolean, { registry, tasks }: RollupPorts): Promise<void> {
-  const { from, to } = daysOfHour(hour);
-  const owed = (await registry.range('owed', from, `${to}#${LAST}`)).filter((item) => item.hour === hour);
-  const days = [...new Set(owed.map(({ sk }) => sk.slice(0, sk.indexOf('#'))))];
+  const days = [...new Set((await readOwed(registry, hour, hour)).map(({ day }) => day))];
   if (days.length > 0) await tasks.send(days.map((day) => ({ kind: 'day', day, recompute })));
 }
 
@@ -201,7 +227,7 @@ async function rollUpDay(day: LocalDay, ports: RollupPorts): Promise<number> {
     },
     `items/run=${run}`,
   );
-  const items = await load(parts, (row) => dayItems(day, run, row), ports);
+  const items = await load(parts, (row) => dayItems(day, run, row), owed.some(({ whole }) => whole === true), ports);
   await lake.remove(`items/run=${run}`);
   // Not what a commit noted meanwhile: that has a task of its own.
   await registry.remove(owed);

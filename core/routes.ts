@@ -32,6 +32,7 @@ export const ROUTES = [
   { method: 'DELETE', path: '/v1/sites/{site}/keys/{key}', handler: 'admin', scopes: ['admin'], bodyLimit: none },
   { method: 'GET', path: '/v1/rollups', handler: 'admin', scopes: ['admin'], bodyLimit: none },
   { method: 'POST', path: '/v1/rollups', handler: 'admin', scopes: ['admin'], bodyLimit: small },
+  { method: 'DELETE', path: '/v1/rollups/{job}', handler: 'admin', scopes: ['admin'], bodyLimit: none },
 ] as const satisfies readonly Route[];
 
 /** A route's name, as API Gateway gives it in `routeKey`. */

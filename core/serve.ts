@@ -37,12 +37,11 @@ class Total {
     if (sketch) this.sketch?.merge(sketch);
   }
 
-  /** The metrics. Rates are rounded to four decimals; they are divided here and nowhere else. */
+  /** The metrics; rates are divided here and nowhere else. */
   values(): MetricValues {
     const values: MetricValues = {};
     for (const name of this.metrics) {
-      const value = METRICS[name].of(this.sums, () => this.sketch?.count() ?? 0);
-      values[name] = value === null || Number.isInteger(value) ? value : Math.round(value * 10_000) / 10_000;
+      values[name] = METRICS[name].of(this.sums, () => this.sketch?.count() ?? 0);
     }
     return values;
   }

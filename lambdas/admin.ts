@@ -4,7 +4,7 @@ import { listKeys, newKey, removeKey, storeKey, type Scope } from '../core/keys.
 import { EARLIEST_HOUR, hourAfter, hourOf, hoursBetween, isHour, type Hour } from '../core/hour.ts';
 import type { Clock, Lake, Store, Tasks } from '../core/ports.ts';
 import { Problem, type FieldError } from '../core/problem.ts';
-import { beginReprocess, estimate, listJobs, type Job, type Reprocess } from '../core/reprocess.ts';
+import { beginReprocess, cancelReprocess, estimate, listJobs, type Job, type Reprocess } from '../core/reprocess.ts';
 import { readCommits, type Commit } from '../core/rollup.ts';
 import { checkSite, isSiteId, listSites, readSite, writeSite } from '../core/sites.ts';
 import { httpHandler, jsonOf, parametersOf, siteOf, type Handler } from './http.ts';
@@ -16,6 +16,8 @@ export interface AdminPorts {
   clock: Clock;
   /** What the engine's operator charges for reading, US dollars a terabyte (10^12 bytes). */
   usdPerTerabyte: number;
+  /** How long records are kept as they came, ms. */
+  rawKeptMs: number;
   onError: (error: unknown) => void;
 }
 
@@ -23,7 +25,7 @@ export interface AdminPorts {
 const PAGE = 1000;
 const SITE_SCOPES: readonly unknown[] = ['read', 'write'] satisfies Scope[];
 
-export function adminHandler({ registry, lake, tasks, clock, usdPerTerabyte, onError }: AdminPorts): Handler {
+export function adminHandler({ registry, lake, tasks, clock, usdPerTerabyte, rawKeptMs, onError }: AdminPorts): Handler {
   const now = () => new Date(clock()).toISOString();
   return httpHandler<'admin'>({
     'GET /v1/sites': async (request) => {
@@ -76,9 +78,15 @@ export function adminHandler({ registry, lake, tasks, clock, usdPerTerabyte, onE
     },
     'POST /v1/rollups': async (request) => {
       const { dry_run, ...range } = checkReprocess(jsonOf(request), clock());
-      if (!dry_run) return { status: 202, body: shown(await beginReprocess(range, { registry, lake, clock })) };
-      const { hours, bytes, raw_bytes } = await estimate(range, { registry, lake, clock });
+      if (!dry_run) return { status: 202, body: shown(await beginReprocess(range, { registry, lake, clock, rawKeptMs })) };
+      const { hours, bytes, raw_bytes } = await estimate(range, { registry, lake, clock, rawKeptMs });
       return { body: { ...range, dry_run, hours, bytes, raw_bytes, cost_usd: Math.round(((bytes + raw_bytes) / 1e12) * usdPerTerabyte * 100) / 100 } };
+    },
+    'DELETE /v1/rollups/{job}': async (request) => {
+      const id = request.pathParameters?.job ?? '';
+      const job = await cancelReprocess(id, registry);
+      if (!job) throw new Problem(404, `job ${quote(id)}: there is no such job that is not over`);
+      return { status: 202, body: shown(job) };
     },
   }, { registry, onError });
 }
@@ -120,8 +128,8 @@ function stateOf(hour: Hour, { run, committedAt, checkedAt, summary, pending }: 
 }
 
 /** A job as it is shown: without what only its next step needs. */
-function shown({ id, from, to, replay, state, created_at, finished_at, hours, hours_done, hours_failed, records_replayed, records_skipped }: Job): Record<string, unknown> {
-  return { id, from, to, replay, state, created_at, finished_at, hours, hours_done, hours_failed, records_replayed, records_skipped };
+function shown({ id, from, to, replay, state, created_at, finished_at, hours, hours_done, hours_failed, days_failed, records_replayed, records_skipped, files_failed }: Job): Record<string, unknown> {
+  return { id, from, to, replay, state, created_at, finished_at, hours, hours_done, hours_failed, days_failed, records_replayed, records_skipped, files_failed };
 }
 
 function checkReprocess(body: unknown, now: number): Reprocess & { dry_run: boolean } {

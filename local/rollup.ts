@@ -33,7 +33,7 @@ export async function rollupRound(ports: RollupRoundPorts): Promise<void> {
       done[waiting.task.kind]++;
     } catch (error) {
       await tasks.failed(waiting, error);
-      report(`${waiting.key} failed (attempt ${waiting.attempts + 1}): ${(error as Error).message}`);
+      report(`${waiting.key} failed (attempt ${waiting.attempts + 1}): ${(error as Error).message.split('\n')[0]}`);
     }
   }
   // As long as a task waits, what it would count is missing; unless it counts anew what is counted already.

@@ -102,7 +102,7 @@ export async function start(options: StartOptions): Promise<Running> {
     trustProxy: options.trustProxy ?? false,
     handlers: {
       ingest: ingestHandler({ ...shared, stream: log, sites }),
-      admin: adminHandler({ ...shared, lake, tasks, usdPerTerabyte: 0 }),
+      admin: adminHandler({ ...shared, lake, tasks, usdPerTerabyte: 0, rawKeptMs: RAW_KEPT_MS }),
       serve: serveHandler({
         ...shared,
         metrics,
@@ -147,7 +147,7 @@ export async function start(options: StartOptions): Promise<Running> {
     every('rollup', options.rollupEveryMs ?? ROLLUP_EVERY_MS, 1 / (options.rollupShare ?? ROLLUP_SHARE) - 1, async () => {
       await rollupRound({ lake, registry, metrics, tasks, clock, report, budgetMs: ROLLUP_BUDGET_MS, deliveredThrough: () => deliveredThrough });
     }, report),
-    every('reprocessing', REPROCESS_EVERY_MS, 0, () => advanceReprocess({ lake, registry, stream: log, tasks, clock, deliveredThrough: () => deliveredThrough }), report),
+    every('reprocessing', REPROCESS_EVERY_MS, 0, () => advanceReprocess({ lake, registry, stream: log, tasks, clock, rawKeptMs: RAW_KEPT_MS, deliveredThrough: () => deliveredThrough }), report),
     every('housekeeping', HOUSEKEEPING_EVERY_MS, 0, async () => {
       await removeOldRuns({ lake, registry, clock }, OLD_RUNS_KEPT_MS);
       await removeExpiredSalts(registry, clock);

@@ -93,7 +93,8 @@ export function lmdbTasks(environment: RootDatabase, clock: Clock): TaskQueue {
         const key = keyOf(task);
         const before = queue.get(key)?.task;
         const recompute = task.recompute === true && (!before || before.recompute === true);
-        return keep({ key, task: { ...task, recompute }, attempts: 0, notBefore: 0, sent: ++counter });
+        const whole = task.kind === 'hour' && before?.kind === 'hour' && before.whole !== undefined ? { whole: before.whole } : {};
+        return keep({ key, task: { ...whole, ...task, recompute }, attempts: 0, notBefore: 0, sent: ++counter });
       }));
     },
     next() {

@@ -1,5 +1,5 @@
 -- Which local days of which sites differ between a run of an hour and the run committed before it? Days of runs that
--- died before their commit count too: their items may have been written.
+-- died before their commit count too: their items may have been written. And all days of runs that are to be taken whole.
 select site_id, local_day from (
   (select
     site_id, local_day, quarter, dimension, value, events, pageviews, visits, engaged_visits, visit_ms, view_items,
@@ -27,3 +27,5 @@ select site_id, local_day from (
 )
 union
 select site_id, local_day from changes where run in (:pending)
+union
+select site_id, local_day from hours where run in (:whole)

@@ -86,7 +86,7 @@ lists as (
       cast(purchases as varchar), cast(refunds as varchar), cast(revenue_micros as varchar), cast(items as varchar),
       cast(exits as varchar), cast(bots as varchar), cast(rejected as varchar),
       cast(long_visit_events as varchar)
-    )) as sums
+    ) order by dimension, value) as sums
   from top_values
   group by site_id
 )

@@ -45,6 +45,7 @@ export async function openPipeline(t: TestContext, now: string) {
   const tasks = lmdbTasks(environments[1], clock);
   const sites = cachedSites(registry, clock, 0);
   const deliverPorts = { log, lake, tasks, lakeFolder, temporary, sites, salts: storedSalts(registry, clock, 1000), countryOf: (() => undefined) as (ip: string) => string | undefined, clock, report };
+  const reprocessPorts = { lake, registry, stream: log, tasks, clock, rawKeptMs: 30 * 86_400_000, deliveredThrough: clock };
   let requests = 0;
 
   const ask = async (site: string, parameters: Record<string, string>) => ({
@@ -78,16 +79,17 @@ export async function openPipeline(t: TestContext, now: string) {
     },
     /** What deliver asks of the outside; a test may set it otherwise. */
     deliverPorts,
+    reprocessPorts,
     async rollup() {
       time.now += 1;
       return rollupRound({ lake, registry, metrics, tasks, clock, report, budgetMs: 60_000, deliveredThrough: clock });
     },
     /** Begins a job of reprocessing, and sees it through with rounds of delivery and rollup in between. */
     async reprocess(range: Reprocess): Promise<Job> {
-      const { id } = await beginReprocess(range, { lake, registry, clock });
+      const { id } = await beginReprocess(range, reprocessPorts);
       for (let round = 0; round < 50; round++) {
         time.now += 1;
-        await advanceReprocess({ lake, registry, stream: log, tasks, clock, deliveredThrough: clock });
+        await advanceReprocess(reprocessPorts);
         await this.deliver();
         await this.rollup();
         const job = (await listJobs(registry)).find((one) => one.id === id)!;

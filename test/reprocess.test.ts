@@ -125,7 +125,7 @@ async function asking() {
   const registry = new MemoryStore();
   const keys = { read: newKey('read'), write: newKey('write'), admin: newKey('admin') };
   for (const scope of ['read', 'write', 'admin'] as const) await storeKey(registry, keys[scope], { scope, label: '', ...(scope !== 'admin' && { site: 'shop' }) }, '');
-  const handler = adminHandler({ registry, lake: { ...NO_LAKE, sizeOf: async () => 0 }, tasks: NO_TASKS, clock: () => now++, usdPerTerabyte: 0, onError: (error) => { throw error; } });
+  const handler = adminHandler({ registry, lake: { ...NO_LAKE, sizeOf: async () => 0 }, tasks: NO_TASKS, clock: () => now++, usdPerTerabyte: 0, rawKeptMs: 0, onError: (error) => { throw error; } });
   const ask = async (method: 'GET' | 'POST', key: string | undefined, given: { query?: string; body?: string } = {}) => {
     const event = {
       version: '2.0', routeKey: `${method} /v1/rollups`, rawPath: '/v1/rollups', rawQueryString: given.query ?? '', isBase64Encoded: false,

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { hoursBetween } from '../../core/hour.ts';
-import type { Task } from '../../core/ports.ts';
-import { advanceReprocess, beginReprocess, estimate, listJobs, type ReprocessPorts } from '../../core/reprocess.ts';
+import type { HourTask, Task } from '../../core/ports.ts';
+import { advanceReprocess, beginReprocess, cancelReprocess, estimate, listJobs, type ReprocessPorts } from '../../core/reprocess.ts';
 import { MemoryStore, NOW } from '../memory.ts';
 import type { deliverRound } from '../../local/deliver.ts';
 import { openPipeline, type Pipeline } from '../pipeline.ts';
@@ -43,6 +43,26 @@ test('Where the rollup was wrong, a job makes the numbers right, writes only wha
   pipeline.written.length = 0;
   assert.equal((await pipeline.reprocess({ ...HOURS, replay: false })).hours_done, 2);
   assert.deepEqual(pipeline.written, []);
+});
+
+test('A mistake behind the rows of an hour is mended, too, and so is an item that got lost', async (t) => {
+  const pipeline = await openPipeline(t, '2026-03-10T12:30:00Z');
+  for (const id of ['one', 'two']) await pipeline.site(id);
+  for (const id of ['one', 'two']) await pipeline.sendBatch(id, [view('/1', 'ann', '09:50:00'), view('/2', 'ann', '09:51:00'), view('/2', 'ann', '09:52:00')]);
+  await pipeline.deliver();
+  // Wrong: of a day's values only the first is kept.
+  const unload = pipeline.lake.unload.bind(pipeline.lake);
+  pipeline.lake.unload = (query, prefix) => unload(query.statement === 'days' ? { ...query, parameters: { ...query.parameters, top: 1 } } : query, prefix);
+  await pipeline.rollup();
+  pipeline.lake.unload = unload;
+  await pipeline.metrics.remove([{ pk: 'two', sk: 'H#2026-03-09T09' }]);
+  const pages = async (site: string) => Object.keys(await pipeline.breakdown(site, { ...DAY, dimension: 'page' }));
+  assert.deepEqual(await pages('one'), ['/2', '(other)']);
+
+  pipeline.written.length = 0;
+  await pipeline.reprocess({ ...HOURS, replay: false });
+  assert.deepEqual(await pages('one'), ['/2', '/1']);
+  assert.deepEqual(pipeline.written.map(({ pk, sk }) => `${pk} ${sk}`).sort(), ['one B#2026-03-09', 'two B#2026-03-09', 'two H#2026-03-09T09']);
 });
 
 /** The delivery loop of a copy of the project in which texts of a file were replaced: a version with a bug. */
@@ -151,8 +171,8 @@ test('A job that dies between any two of its steps goes on with the next call, a
     await pipeline.deliver();
   }
   await pipeline.rollup();
-  const job = await beginReprocess({ ...HOURS, to: '2026-03-09T12', replay: true }, pipeline);
-  assert.deepEqual(await beginReprocess({ ...HOURS, to: '2026-03-09T12', replay: true }, pipeline), job);
+  const job = await beginReprocess({ ...HOURS, to: '2026-03-09T12', replay: true }, pipeline.reprocessPorts);
+  assert.deepEqual(await beginReprocess({ ...HOURS, to: '2026-03-09T12', replay: true }, pipeline.reprocessPorts), job);
   let fails = 0;
   const failing = <A extends unknown[], R>(call: (...args: A) => Promise<R>) => async (...args: A): Promise<R> => {
     const result = await call(...args);
@@ -161,12 +181,10 @@ test('A job that dies between any two of its steps goes on with the next call, a
     return result;
   };
   const ports: ReprocessPorts = {
-    lake: pipeline.lake,
+    ...pipeline.reprocessPorts,
     registry: { ...pipeline.registry, put: failing((items) => pipeline.registry.put(items)) },
     stream: { put: failing((records) => pipeline.log.put(records)) },
     tasks: { ...pipeline.tasks, send: failing((tasks) => pipeline.tasks.send(tasks)) },
-    clock: pipeline.clock,
-    deliveredThrough: pipeline.clock,
   };
   for (let round = 0; round < 40 && (await listJobs(pipeline.registry))[0]!.state !== 'done'; round++) {
     await advanceReprocess(ports).catch((error: unknown) => { assert.match(String(error), /killed/); });
@@ -188,16 +206,70 @@ test('A poisoned hour fails by itself: the job does the others and names it', as
   await pipeline.rollup();
   const [poisoned] = filesIn(pipeline, 'events/dt=2026-03-09/hr=03');
   truncateSync(join(pipeline.lakeFolder, 'events/dt=2026-03-09/hr=03', poisoned!), 20);
-  await beginReprocess({ ...HOURS, replay: false }, pipeline);
+  await beginReprocess({ ...HOURS, replay: false }, pipeline.reprocessPorts);
   const job = async () => (await listJobs(pipeline.registry))[0]!;
   for (let round = 0; round < 20 && (await job()).state !== 'done'; round++) {
-    await advanceReprocess({ ...pipeline, stream: pipeline.log, deliveredThrough: pipeline.clock });
+    await advanceReprocess(pipeline.reprocessPorts);
     await pipeline.rollup();
     pipeline.at(new Date(pipeline.clock() + 100_000).toISOString());
   }
   const { state, hours_done, hours_failed } = await job();
   assert.deepEqual([state, hours_done, hours_failed], ['done', 1, ['2026-03-09T03']]);
   assert.deepEqual(await pipeline.stats('shop', { ...DAY, metrics: 'pageviews' }), { pageviews: 2 });
+});
+
+test('A file of records that cannot be read is named, and keeps none of the others', async (t) => {
+  const pipeline = await openPipeline(t, '2026-03-09T12:30:00Z');
+  await pipeline.site('shop');
+  for (const hour of ['09', '10', '11']) {
+    pipeline.at(`2026-03-09T${hour}:30:00Z`);
+    await pipeline.send('shop', [{ name: 'page_view' }]);
+    await pipeline.deliver();
+  }
+  const [, damaged] = filesIn(pipeline, 'raw').sort();
+  truncateSync(join(pipeline.lakeFolder, 'raw', damaged!), 20);
+  const job = await pipeline.reprocess({ ...HOURS, to: '2026-03-09T11', replay: true });
+  assert.deepEqual([job.records_replayed, job.files_failed], [2, [`raw/${damaged}`]]);
+  assert.deepEqual(await pipeline.stats('shop', { ...DAY, metrics: 'events' }), { events: 3 });
+});
+
+test('A job waits for the days its hours changed, and names those that fail', async (t) => {
+  const pipeline = await openPipeline(t, '2026-03-10T12:30:00Z');
+  await pipeline.site('shop');
+  await pipeline.sendBatch('shop', [view('/a', 'ann', '09:50:00')]);
+  await pipeline.deliver();
+  await pipeline.rollup();
+  const unload = pipeline.lake.unload.bind(pipeline.lake);
+  pipeline.lake.unload = (query, prefix) => (query.statement === 'days' ? Promise.reject(new Error('not today')) : unload(query, prefix));
+  await beginReprocess({ ...HOURS, replay: false }, pipeline.reprocessPorts);
+  const states: string[] = [];
+  for (let round = 0; round < 8; round++) {
+    await advanceReprocess(pipeline.reprocessPorts);
+    await pipeline.rollup();
+    // A clock that is set back holds up nothing.
+    pipeline.at(new Date(pipeline.clock() + (round === 0 ? -10_000 : 100_000)).toISOString());
+    states.push((await listJobs(pipeline.registry))[0]!.state);
+  }
+  const [job] = await listJobs(pipeline.registry);
+  assert.deepEqual(states.slice(0, 5), Array(5).fill('rolling'));
+  assert.deepEqual([job!.state, job!.hours_done, job!.hours_failed, job!.days_failed], ['done', 1, [], ['2026-03-09']]);
+});
+
+test('A job that is begun by several at once is one, is over when it is cancelled, and can be begun again', async () => {
+  const { registry, ports, sent } = await monthsPorts();
+  const range = { from: '2025-01-01T00', to: '2025-01-01T09', replay: false };
+  const jobs = await Promise.all([1, 2, 3].map(() => beginReprocess(range, ports)));
+  assert.equal((await listJobs(registry)).length, 1);
+  assert.equal(new Set(jobs.map(({ id }) => id)).size, 1);
+  await beginReprocess({ ...range, replay: true }, ports);
+  assert.equal((await listJobs(registry)).length, 2);
+
+  assert.equal((await cancelReprocess(jobs[0]!.id, registry))!.state, 'rolling');
+  await advanceReprocess(ports);
+  assert.deepEqual([(await listJobs(registry)).find(({ id }) => id === jobs[0]!.id)!.state, sent.length], ['cancelled', 0]);
+  assert.equal(await cancelReprocess(jobs[0]!.id, registry), undefined);
+  assert.equal(await cancelReprocess('nothing', registry), undefined);
+  assert.equal((await beginReprocess(range, ports)).state, 'rolling');
 });
 
 /** Three months of hours that were rolled up once, and a queue that only takes. */
@@ -209,7 +281,7 @@ async function monthsPorts() {
   const time = { now: NOW };
   const lake = { sizeOf: async () => 10, rawParts: async () => [] } as unknown as ReprocessPorts['lake'];
   const ports: ReprocessPorts = {
-    registry, lake, stream: { put: async () => undefined }, clock: () => time.now, deliveredThrough: () => time.now,
+    registry, lake, stream: { put: async () => undefined }, clock: () => time.now, deliveredThrough: () => time.now, rawKeptMs: 30 * 86_400_000,
     tasks: { announce: async () => undefined, send: async (tasks) => { sent.push(...tasks); }, parked: async () => [] },
   };
   return { registry, ports, sent, time, hours };
@@ -225,11 +297,11 @@ test('Of three months no more than a hundred hours are under way at once, newest
     assert.ok(sent.length - done <= 100);
     if (sent.length === done) break;
     // Some of them get done.
-    const now = sent.slice(done, done + 60).map((task) => ({ pk: 'hours', sk: task.kind === 'hour' ? task.hour : '', run: 'r', checkedAt: time.now + 1, pending: [] }));
-    await registry.put(now);
-    done += now.length;
+    const some = sent.slice(done, done + 60) as HourTask[];
+    await registry.put(some.map(({ hour, whole }) => ({ pk: 'hours', sk: hour, run: 'r', whole, pending: [] })));
+    done += some.length;
   }
-  assert.deepEqual(sent, hours.toReversed().map((hour) => ({ kind: 'hour', hour, recompute: true })));
+  assert.deepEqual(sent, hours.toReversed().map((hour) => ({ kind: 'hour', hour, recompute: true, whole: (sent[0] as HourTask).whole })));
   const [job] = await listJobs(registry);
   assert.deepEqual([job!.state, job!.hours, job!.hours_done], ['done', 2160, 2160]);
 });

@@ -178,7 +178,7 @@ test('A run is removed only when it is old, and neither committed, nor pending, 
 
 test('An announced hour makes the next one due if that has been rolled up, and recomputes only if all that made it due does', async () => {
   const registry = new MemoryStore();
-  await registry.put([{ pk: 'hours', sk: '2026-01-01T02', run: 'r', pending: [] }, { pk: 'hours', sk: '2026-01-01T05', pending: ['r'] }]);
+  await registry.put([{ pk: 'hours', sk: '2026-01-01T02', run: 'r', checkedAt: 1, pending: [] }, { pk: 'hours', sk: '2026-01-01T05', pending: ['r'] }]);
   const due = async (announced: Record<string, boolean>) =>
     (await tasksFor(Object.entries(announced).map(([hour, recompute]) => ({ hour: `2026-01-01T${hour}`, recompute })), registry))
       .map((task) => `${task.kind === 'hour' ? task.hour.slice(-2) : ''} ${task.recompute}`);

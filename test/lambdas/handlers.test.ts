@@ -28,7 +28,7 @@ async function open(stream: Stream = { put: () => Promise.resolve() }) {
   return {
     registry, keys, errors,
     ingest: ingestHandler({ ...shared, stream, sites: cachedSites(registry, clock, 0) }),
-    admin: adminHandler({ ...shared, lake: NO_LAKE, tasks: NO_TASKS, usdPerTerabyte: 0 }),
+    admin: adminHandler({ ...shared, lake: NO_LAKE, tasks: NO_TASKS, usdPerTerabyte: 0, rawKeptMs: 0 }),
     serve: serveHandler({ ...shared, metrics, health: () => Promise.resolve({ oldest_undelivered_seconds: 7, waiting_tasks: 1, parked_tasks: 0 }) }),
   };
 }

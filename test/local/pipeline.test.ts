@@ -260,3 +260,31 @@ test('Of a day\'s values the hundred most active are kept and the rest is (other
   const { '(other)': rest } = await pipeline.breakdown('shop', { ...DAY, dimension: 'source', metrics: 'visits,purchases,revenue' });
   assert.deepEqual(rest, { visits: 20, purchases: 20, revenue: 200 });
 });
+
+test('A copy that did not count does, when the version in the hour before turns out to be a refused one', async (t) => {
+  const pipeline = await openPipeline(t, '2026-03-10T09:10:00Z');
+  await pipeline.site('shop');
+  const copy = (url: string) => pipeline.send('shop', [{ name: 'page_view', url, visitor: 'ann', id: 'e0' }]);
+  await copy('https://shop.example/');
+  pipeline.at('2026-03-10T10:10:00Z');
+  await copy('https://shop.example/');
+  await pipeline.deliver();
+  // The hour of the second copy has been rolled up, and nothing of it counted.
+  await pipeline.rollup();
+  pipeline.at('2026-03-10T09:20:00Z');
+  await copy('no address');
+  pipeline.at('2026-03-10T10:20:00Z');
+  await pipeline.deliver();
+  await pipeline.rollup();
+  const hours = await pipeline.timeseries('shop', { ...DAY, interval: 'hour', metrics: 'pageviews,rejected' });
+  assert.deepEqual([hours['2026-03-10T09:00:00+00:00'], hours['2026-03-10T10:00:00+00:00']], [{ pageviews: 0, rejected: 1 }, { pageviews: 1, rejected: 0 }]);
+});
+
+test('Revenue is exact to a millionth', async (t) => {
+  const pipeline = await openPipeline(t, '2026-03-10T12:30:00Z');
+  await pipeline.site('shop');
+  for (const value of [123_456_789.123456, 0.000001]) await pipeline.send('shop', [{ name: 'purchase', value }]);
+  await pipeline.deliver();
+  await pipeline.rollup();
+  assert.deepEqual(await pipeline.stats('shop', { ...DAY, metrics: 'revenue,average_order_value' }), { revenue: 123_456_789.123457, average_order_value: 61_728_394.5617 });
+});
