@@ -30,7 +30,7 @@ export async function openPipeline(t: TestContext, now: string) {
   const lakeFolder = join(folder, 'lake');
   const temporary = join(folder, 'temporary');
   mkdirSync(lakeFolder);
-  const lake = await duckdbLake(lakeFolder, { enginePath: join(folder, 'engine.duckdb'), temporary, memory: '1GB', threads: 2 });
+  const lake = await duckdbLake(lakeFolder, { enginePath: join(folder, 'engine.duckdb'), temporary, memory: '1GB', threads: 1 });
   const environments = [openEnvironment(join(folder, 'stream')), openEnvironment(join(folder, 'store'))] as const;
   t.after(async () => {
     lake.close();
