@@ -7,7 +7,8 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { hourAfter, hourOf, hoursBetween, partitionOf, type Hour } from '../core/hour.ts';
 import { newKey } from '../core/keys.ts';
-import { Client, type ShownJob } from '../local/client.ts';
+import type { ShownJob } from '../core/reprocess.ts';
+import { Client } from '../local/client.ts';
 import { filesIn } from '../local/files.ts';
 import { importLog } from '../local/import-log.ts';
 import { start, type StartOptions } from '../local/start.ts';
@@ -208,10 +209,9 @@ export async function measure({ quick }: BenchOptions): Promise<Measurement[]> {
   }
 }
 
-const perMinute = (jobs: readonly Done[]): number => median(jobs.map(({ hours_done, seconds }) => (60 * hours_done) / seconds));
-
-const describe = (jobs: readonly Done[]): string =>
-  `${jobs.length === 1 ? 'one job' : `median of ${jobs.length} jobs, each`} of ${median(jobs.map(({ seconds }) => seconds)).toFixed(1)} s`;
+const sum = (values: readonly number[]): number => values.reduce((one, other) => one + other, 0);
+const perMinute = (jobs: readonly Done[]): number => (60 * sum(jobs.map(({ hours_done }) => hours_done))) / sum(jobs.map(({ seconds }) => seconds));
+const describe = (jobs: readonly Done[]): string => `${jobs.length === 1 ? 'one job' : `${jobs.length} jobs`} of ${jobs.map(({ seconds }) => seconds.toFixed(1)).join(', ')} s`;
 
 function speeds({ from, to, views, lines, seconds }: Imported, rolled: readonly Done[], replayed: readonly Done[], limit: number): Measurement[] {
   const { hours } = rolled[0]!;
@@ -224,7 +224,7 @@ function speeds({ from, to, views, lines, seconds }: Imported, rolled: readonly 
     },
     {
       what: 'rolled up again', value: perMinute(rolled), unit: 'hours/min', limit,
-      note: `${describe(rolled)} over the ${hours} hours, from POST until it is shown as done, of which up to 2 s are the job's own pauses; no number changes, so no item is written`,
+      note: `${describe(rolled)} over the ${hours} hours, from POST until it is shown as done, of which up to 2 s are the job's own pauses; no number changes`,
     },
     {
       what: 'replayed and rolled up again', value: perMinute(replayed), unit: 'hours/min',
@@ -232,8 +232,8 @@ function speeds({ from, to, views, lines, seconds }: Imported, rolled: readonly 
         'those that are rolled up on their delivery, before the job comes to them, are so twice',
     },
     {
-      what: 'replayed', value: median(replayed.map((job) => job.records_replayed / job.replaySeconds)), unit: 'records/s',
-      note: `${records_replayed.toLocaleString('en-US')} records, of ${(views / records_replayed).toFixed(0)} page views each, in ${median(replayed.map((job) => job.replaySeconds)).toFixed(1)} s until the job goes on to its hours: ` +
+      what: 'replayed', value: sum(replayed.map((job) => job.records_replayed)) / sum(replayed.map((job) => job.replaySeconds)), unit: 'records/s',
+      note: `${records_replayed.toLocaleString('en-US')} records, of ${(views / records_replayed).toFixed(0)} page views each, in ${replayed.map((job) => job.replaySeconds.toFixed(1)).join(', ')} s until the job goes on to its hours: ` +
         "hardly the records' own time, but the job's, which looks for them in each hour of arrival, and by the second whether they are delivered",
     },
   ];

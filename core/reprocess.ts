@@ -21,8 +21,9 @@ export interface ReprocessPorts {
   rawKeptMs: number;
 }
 
-/** Hours under way at once. */
+/** Hours under way at once, and hours looked at for more of them in one step. */
 const AHEAD = 100;
+const LOOK_AT = 1000;
 /** Records put into the stream before the ones before have been delivered: live events wait behind no more. */
 const REPLAY_AT_ONCE = 20_000;
 const PUT_AT_ONCE = 500;
@@ -61,6 +62,15 @@ export interface Job extends Reprocess {
   running: Hour[];
   /** What days had not taken up when the last hour was seen done; null before. */
   owed: Owed[] | null;
+}
+
+/** A job as it is shown: without what only its next step needs. */
+export type ShownJob = Omit<Job, 'arrived' | 'part' | 'sent_at' | 'next' | 'running' | 'owed'>;
+
+export function shownJob({
+  id, from, to, replay, state, created_at, finished_at, hours, hours_done, hours_failed, days_failed, records_replayed, records_skipped, files_failed,
+}: Job): ShownJob {
+  return { id, from, to, replay, state, created_at, finished_at, hours, hours_done, hours_failed, days_failed, records_replayed, records_skipped, files_failed };
 }
 
 type JobPorts = Pick<ReprocessPorts, 'lake' | 'registry' | 'clock' | 'rawKeptMs'>;
@@ -211,7 +221,7 @@ async function roll(job: Job, { lake, registry, tasks, clock }: ReprocessPorts):
   const { running, done, failed } = await progress(job, registry, parked);
   const begun: Hour[] = [];
   let { next } = job;
-  for (; running.length + begun.length < AHEAD && next >= job.from; next = hourAfter(next, -1)) {
+  for (let looked = 0; looked < LOOK_AT && running.length + begun.length < AHEAD && next >= job.from; looked++, next = hourAfter(next, -1)) {
     const known = (await readCommits(registry, next, next)).size > 0 || (await lake.sizeOf(partitionOf(next))) > 0;
     if (known) begun.push(next);
   }

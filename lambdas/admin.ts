@@ -4,7 +4,7 @@ import { listKeys, newKey, removeKey, storeKey, type Scope } from '../core/keys.
 import { EARLIEST_HOUR, hourAfter, hourOf, hoursBetween, isHour, type Hour } from '../core/hour.ts';
 import type { Clock, Lake, Store, Tasks } from '../core/ports.ts';
 import { Problem, type FieldError } from '../core/problem.ts';
-import { beginReprocess, cancelReprocess, estimate, listJobs, type Job, type Reprocess } from '../core/reprocess.ts';
+import { beginReprocess, cancelReprocess, estimate, listJobs, shownJob, type Reprocess } from '../core/reprocess.ts';
 import { readCommits, type Commit } from '../core/rollup.ts';
 import { checkSite, isSiteId, listSites, readSite, writeSite } from '../core/sites.ts';
 import { httpHandler, jsonOf, parametersOf, siteOf, type Handler } from './http.ts';
@@ -72,13 +72,13 @@ export function adminHandler({ registry, lake, tasks, clock, usdPerTerabyte, raw
           query,
           hours: hoursBetween(query.from, query.to).map((hour) => stateOf(hour, commits.get(hour), parkedHours.has(hour))),
           parked: parked.map(({ task, attempts, error }) => ({ task: task.kind === 'hour' ? `hour#${task.hour}` : `day#${task.day}`, attempts, error })),
-          jobs: jobs.slice(-SHOWN_JOBS).reverse().map(shown),
+          jobs: jobs.slice(-SHOWN_JOBS).reverse().map(shownJob),
         },
       };
     },
     'POST /v1/rollups': async (request) => {
       const { dry_run, ...range } = checkReprocess(jsonOf(request), clock());
-      if (!dry_run) return { status: 202, body: shown(await beginReprocess(range, { registry, lake, clock, rawKeptMs })) };
+      if (!dry_run) return { status: 202, body: shownJob(await beginReprocess(range, { registry, lake, clock, rawKeptMs })) };
       const { hours, bytes, raw_bytes } = await estimate(range, { registry, lake, clock, rawKeptMs });
       return { body: { ...range, dry_run, hours, bytes, raw_bytes, cost_usd: Math.round(((bytes + raw_bytes) / 1e12) * usdPerTerabyte * 100) / 100 } };
     },
@@ -86,7 +86,7 @@ export function adminHandler({ registry, lake, tasks, clock, usdPerTerabyte, raw
       const id = request.pathParameters?.job ?? '';
       const job = await cancelReprocess(id, registry);
       if (!job) throw new Problem(404, `job ${quote(id)}: there is no such job that is not over`);
-      return { status: 202, body: shown(job) };
+      return { status: 202, body: shownJob(job) };
     },
   }, { registry, onError });
 }
@@ -125,11 +125,6 @@ function stateOf(hour: Hour, { run, committedAt, checkedAt, summary, pending }: 
     checked_at: time(checkedAt),
     ...summary,
   };
-}
-
-/** A job as it is shown: without what only its next step needs. */
-function shown({ id, from, to, replay, state, created_at, finished_at, hours, hours_done, hours_failed, days_failed, records_replayed, records_skipped, files_failed }: Job): Record<string, unknown> {
-  return { id, from, to, replay, state, created_at, finished_at, hours, hours_done, hours_failed, days_failed, records_replayed, records_skipped, files_failed };
 }
 
 function checkReprocess(body: unknown, now: number): Reprocess & { dry_run: boolean } {

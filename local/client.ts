@@ -4,7 +4,7 @@ import pRetry from 'p-retry';
 import type { Receipt } from '../core/collect.ts';
 import { cleanText } from '../core/event.ts';
 import type { Scope } from '../core/keys.ts';
-import type { Estimate, Job, Reprocess } from '../core/reprocess.ts';
+import type { Estimate, Reprocess, ShownJob } from '../core/reprocess.ts';
 import type { Site } from '../core/sites.ts';
 
 /** A request that came to nothing. The message is one sentence for whoever waits, and never holds a key. */
@@ -20,7 +20,6 @@ export class Unavailable extends ClientError {
 }
 
 /** A job of reprocessing as the API shows it, and what one would do. */
-export type ShownJob = Pick<Job, 'id' | 'from' | 'to' | 'replay' | 'state' | 'created_at' | 'finished_at' | 'hours' | 'hours_done' | 'hours_failed' | 'records_replayed' | 'records_skipped'>;
 export type ShownEstimate = Estimate & { cost_usd: number };
 
 export interface ClientOptions {

@@ -19,6 +19,12 @@ const DUCKDB_TYPES: Record<ColumnType | 'ints', string> = {
 };
 const PARTITION_COLUMNS = { dt: 'string', hr: 'string' } as const;
 
+/** The statements by name; read once, so that a running process keeps the ones it was started with. */
+async function readStatements(): Promise<Map<string, string>> {
+  const files = (await readdir(SQL_FOLDER)).filter((file) => file.endsWith('.sql'));
+  return new Map(await Promise.all(files.map(async (file) => [basename(file, '.sql'), await readFile(join(SQL_FOLDER, file), 'utf8')] as const)));
+}
+
 /** The columns of rows as DuckDB reads them from JSON. */
 const JSON_COLUMNS = Object.entries({ ...ROW_COLUMNS, ...PARTITION_COLUMNS }).map(([name, type]) => `${name}: '${DUCKDB_TYPES[type]}'`).join(', ');
 
@@ -49,6 +55,7 @@ export async function duckdbLake(folder: string, { enginePath, temporary, memory
   });
   await removeAll(temporary);
   await mkdir(temporary, { recursive: true });
+  const statements = await readStatements();
   let counter = 0;
   const aside = () => join(temporary, `${process.pid}-${counter++}`);
 
@@ -83,7 +90,7 @@ export async function duckdbLake(folder: string, { enginePath, temporary, memory
 
   return {
     async unload({ statement, reads, parameters }, prefix) {
-      const sql = render(await readFile(join(SQL_FOLDER, `${statement}.sql`), 'utf8'), parameters);
+      const sql = render(statements.get(statement)!, parameters);
       const written = aside();
       await mkdir(written, { recursive: true });
       await connected(async (connection) => {

@@ -7,14 +7,14 @@ import { Command } from 'commander';
 import { quote } from '../core/event.ts';
 import { EARLIEST_HOUR, hourOf, isDay, isHour, type Hour } from '../core/hour.ts';
 import { isKey } from '../core/keys.ts';
-import type { Reprocess } from '../core/reprocess.ts';
-import { Client, ClientError, Unavailable, type ClientOptions, type ShownEstimate, type ShownJob } from './client.ts';
+import { isOver, type Reprocess, type ShownJob } from '../core/reprocess.ts';
+import { Client, ClientError, Unavailable, type ClientOptions, type ShownEstimate } from './client.ts';
 import { numberText } from './import-log.ts';
 import { isMain } from './main.ts';
 
 const POLL_MS = 1000;
 const PROGRESS_LINE_MS = 3000;
-const SHOWN_HOURS = 50;
+const SHOWN_NAMES = 50;
 
 /** What ends the command that whoever started it can mend; the message is for them, and never holds a key. */
 export class ReprocessError extends Error {
@@ -31,7 +31,7 @@ export interface WatchOptions extends ClientOptions, Reprocess {
 }
 
 /**
- * Begins the job, or finds the same one that is not done yet, and watches it until it is done.
+ * Begins the job, or finds the same one that is not over yet, and watches it until it is over.
  * @throws {ReprocessError} where it cannot be watched any more, though it goes on
  * @throws {ClientError} where it cannot be begun
  */
@@ -42,12 +42,12 @@ export async function watchReprocess(options: WatchOptions): Promise<ShownJob> {
   try {
     let job = begun = await client.beginReprocess({ from, to, replay });
     progress(job, 0);
-    while (job.state !== 'done') {
+    while (!isOver(job)) {
       await wait(pollMs, undefined, { signal });
       const jobs = await client.reprocessJobs();
       const place = jobs.findIndex(({ id }) => id === begun?.id);
       job = jobs[place] ?? notShown(job, options);
-      progress(job, jobs.slice(place + 1).filter(({ state }) => state !== 'done').length);
+      progress(job, jobs.slice(place + 1).filter((one) => !isOver(one)).length);
     }
     return job;
   } catch (error) {
@@ -147,27 +147,38 @@ function stateText({ state }: ShownJob, before: number): string {
   return state;
 }
 
-/** What a job that is done has done, as lines of text, ending with where to look for what failed. */
+/** What a job that is over has done, as lines of text, ending with where to look for what failed. */
 export function summaryLines(job: ShownJob, url: string): string[] {
-  const { replay, created_at, finished_at, hours_done, hours_failed, records_replayed, records_skipped } = job;
+  const { state, replay, created_at, finished_at, hours_done, hours_failed, days_failed, records_replayed, records_skipped, files_failed } = job;
   const seconds = (Date.parse(finished_at ?? created_at) - Date.parse(created_at)) / 1000;
-  const failed = [...hours_failed].sort();
   return [
-    ...(replay ? [`records replayed: ${numberText(records_replayed)}`, `records that are no envelopes: ${numberText(records_skipped)}`] : []),
+    ...(state === 'cancelled' ? ['The job was cancelled.'] : []),
+    ...(replay ? [
+      `records replayed: ${numberText(records_replayed)}`,
+      `records that are no envelopes: ${numberText(records_skipped)}`,
+      countedText('files of records that cannot be read', files_failed),
+    ] : []),
     `hours done: ${numberText(hours_done)}`,
-    `hours failed: ${numberText(failed.length)}${failed.length === 0 ? '' : ` (${hoursText(failed)})`}`,
+    countedText('hours failed', hours_failed),
+    countedText('days failed', days_failed),
     `seconds: ${seconds.toFixed(1)}`,
     ...(seconds > 0 ? [`hours per minute: ${numberText(Math.round((hours_done / seconds) * 60))}`] : []),
-    ...(failed.length === 0 ? [] : [
+    ...(hours_failed.length + days_failed.length === 0 ? [] : [
       'Why they failed is under "parked", with an admin key in FOOTFALL_KEY:',
       `  curl -H "Authorization: Bearer $FOOTFALL_KEY" "${url}/v1/rollups"`,
     ]),
   ];
 }
 
-function hoursText(hours: readonly Hour[]): string {
-  const rest = hours.length - SHOWN_HOURS;
-  return hours.slice(0, SHOWN_HOURS).join(', ') + (rest > 0 ? ` and ${numberText(rest)} more` : '');
+/** `hours failed: 2 (2026-07-01T09, 2026-07-02T01)`. */
+function countedText(what: string, names: readonly string[]): string {
+  if (names.length === 0) return `${what}: 0`;
+  const rest = names.length - SHOWN_NAMES;
+  return `${what}: ${numberText(names.length)} (${[...names].sort().slice(0, SHOWN_NAMES).join(', ')}${rest > 0 ? ` and ${numberText(rest)} more` : ''})`;
+}
+
+function isClean({ state, hours_failed, days_failed, files_failed }: ShownJob): boolean {
+  return state === 'done' && hours_failed.length + days_failed.length + files_failed.length === 0;
 }
 
 interface Progress { report: (line: string) => void; update: (job: ShownJob, before: number) => void; end: () => void }
@@ -246,7 +257,7 @@ async function watched(range: Reprocess, server: Server): Promise<string[]> {
     update(job, before);
   };
   const job = await watchReprocess({ ...range, ...server, report, progress }).finally(end);
-  if (job.hours_failed.length > 0) process.exitCode = 1;
+  if (!isClean(job)) process.exitCode = 1;
   return summaryLines(job, server.url);
 }
 

@@ -14,6 +14,8 @@ export interface RollupRoundPorts extends RollupPorts {
   report: (line: string) => void;
 }
 
+/** What is counted anew gets so much of a round, so that what comes in meanwhile waits no longer than at other times. */
+const RECOMPUTE_BUDGET_MS = 5_000;
 /** A round with more tasks than the hour that runs and the one before it, and their days, is told of. */
 const EVERYDAY_TASKS = 5;
 
@@ -26,7 +28,8 @@ export async function rollupRound(ports: RollupRoundPorts): Promise<void> {
   await tasks.send(await tasksFor(announced, registry));
   await tasks.taken(announced);
   const done = { hour: 0, day: 0, items: 0 };
-  for (let waiting = tasks.next(); waiting && clock() - began <= budgetMs; waiting = tasks.next()) {
+  for (let waiting = tasks.next(); waiting; waiting = tasks.next()) {
+    if (clock() - began > (waiting.task.recompute ? Math.min(RECOMPUTE_BUDGET_MS, budgetMs) : budgetMs)) break;
     try {
       done.items += await runTask(waiting.task, ports);
       await tasks.done(waiting);

@@ -8,7 +8,8 @@ import type { APIGatewayProxyEventV2, Context } from 'aws-lambda';
 import { hourAfter, hourOf } from '../core/hour.ts';
 import { newKey, storeKey } from '../core/keys.ts';
 import { adminHandler } from '../lambdas/admin.ts';
-import type { ShownEstimate, ShownJob } from '../local/client.ts';
+import { advanceReprocess, type ShownJob } from '../core/reprocess.ts';
+import type { ShownEstimate } from '../local/client.ts';
 import { MemoryStore, NO_LAKE, NO_TASKS } from './memory.ts';
 import { ADMIN_KEY, BROWSER, api, beacon, countedUntilNow, makeSite, runToEnd, startProcess, temporaryFolder, until } from './process.ts';
 
@@ -126,9 +127,9 @@ async function asking() {
   const keys = { read: newKey('read'), write: newKey('write'), admin: newKey('admin') };
   for (const scope of ['read', 'write', 'admin'] as const) await storeKey(registry, keys[scope], { scope, label: '', ...(scope !== 'admin' && { site: 'shop' }) }, '');
   const handler = adminHandler({ registry, lake: { ...NO_LAKE, sizeOf: async () => 0 }, tasks: NO_TASKS, clock: () => now++, usdPerTerabyte: 0, rawKeptMs: 0, onError: (error) => { throw error; } });
-  const ask = async (method: 'GET' | 'POST', key: string | undefined, given: { query?: string; body?: string } = {}) => {
+  const ask = async (method: 'GET' | 'POST' | 'DELETE', key: string | undefined, given: { query?: string; body?: string; job?: string } = {}) => {
     const event = {
-      version: '2.0', routeKey: `${method} /v1/rollups`, rawPath: '/v1/rollups', rawQueryString: given.query ?? '', isBase64Encoded: false,
+      version: '2.0', routeKey: `${method} /v1/rollups${given.job === undefined ? '' : '/{job}'}`, pathParameters: { job: given.job }, rawPath: '/v1/rollups', rawQueryString: given.query ?? '', isBase64Encoded: false,
       headers: key === undefined ? {} : { authorization: `Bearer ${key}` }, requestContext: { requestId: 'request-1' }, body: given.body,
     } as unknown as APIGatewayProxyEventV2;
     const { statusCode, body } = await handler(event, {} as Context);
@@ -181,6 +182,18 @@ test('A job is begun once, as long as it is not done; one that differs is anothe
   }
   assert.deepEqual([ids[1], ids[3]], [ids[0], ids[0]]);
   assert.deepEqual((await ask('GET', keys.admin)).answer.jobs?.map(({ id }) => id), [ids[4], ids[2], ids[0]]);
+});
+
+test('A job is cancelled by its id; one that is over, or that never was, is not there', async () => {
+  const { keys, ask, registry } = await asking();
+  const { answer } = await ask('POST', keys.admin, { body: JSON.stringify({ from: '2026-11-20T00', to: '2026-11-20T01' }) });
+  const { id: job = '' } = answer;
+  assert.equal((await ask('DELETE', keys.read, { job })).status, 403);
+  assert.equal((await ask('DELETE', keys.admin, { job: 'another' })).status, 404);
+  assert.equal((await ask('DELETE', keys.admin, { job })).status, 202);
+  await advanceReprocess({ registry, lake: NO_LAKE, stream: { put: async () => undefined }, tasks: NO_TASKS, clock: () => CLOCK, deliveredThrough: () => CLOCK, rawKeptMs: 0 });
+  assert.equal((await ask('GET', keys.admin)).answer.jobs?.[0]?.state, 'cancelled');
+  assert.equal((await ask('DELETE', keys.admin, { job })).status, 404);
 });
 
 test('A body that is no JSON is refused with 400', async () => {

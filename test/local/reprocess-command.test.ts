@@ -5,7 +5,7 @@ import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { test, type TestContext } from 'node:test';
-import type { ShownJob } from '../../local/client.ts';
+import type { ShownJob } from '../../core/reprocess.ts';
 import { estimateLines, progressLine, readRange, summaryLines, watchReprocess, ReprocessError, type WatchOptions } from '../../local/reprocess.ts';
 import { ROOT, runToEnd, type Ended } from '../process.ts';
 
@@ -37,7 +37,7 @@ async function door(t: TestContext, reply: (asked: Asked, nth: number) => Reply)
 function jobOf(more: Partial<ShownJob> = {}): ShownJob {
   return {
     id: 'job-2', from: '2026-07-01T09', to: '2026-07-02T23', replay: false, state: 'rolling', created_at: '2026-08-01T10:00:00.000Z', finished_at: null,
-    hours: 39, hours_done: 0, hours_failed: [], records_replayed: 0, records_skipped: 0, ...more,
+    hours: 39, hours_done: 0, hours_failed: [], days_failed: [], records_replayed: 0, records_skipped: 0, files_failed: [], ...more,
   };
 }
 
@@ -110,10 +110,11 @@ test('A dry run tells hours, bytes in units, and the cost; raw bytes only where 
 });
 
 test('The summary tells what was done and how fast, and of hours that failed their names and where to look', () => {
-  assert.deepEqual(summaryLines(DONE, 'http://localhost:8787'), ['hours done: 39', 'hours failed: 0', 'seconds: 78.0', 'hours per minute: 30']);
-  const failed = { ...DONE, replay: true, hours_done: 37, hours_failed: ['2026-07-02T01', '2026-07-01T09'], records_replayed: 12_000, records_skipped: 2 };
+  assert.deepEqual(summaryLines(DONE, 'http://localhost:8787'), ['hours done: 39', 'hours failed: 0', 'days failed: 0', 'seconds: 78.0', 'hours per minute: 30']);
+  const failed = { ...DONE, replay: true, hours_done: 37, hours_failed: ['2026-07-02T01', '2026-07-01T09'], days_failed: ['2026-07-01'], records_replayed: 12_000, records_skipped: 2, files_failed: ['raw/a.gz'] };
   assert.deepEqual(summaryLines(failed, 'http://localhost:8787'), [
-    'records replayed: 12,000', 'records that are no envelopes: 2', 'hours done: 37', 'hours failed: 2 (2026-07-01T09, 2026-07-02T01)', 'seconds: 78.0', 'hours per minute: 28',
+    'records replayed: 12,000', 'records that are no envelopes: 2', 'files of records that cannot be read: 1 (raw/a.gz)', 'hours done: 37',
+    'hours failed: 2 (2026-07-01T09, 2026-07-02T01)', 'days failed: 1 (2026-07-01)', 'seconds: 78.0', 'hours per minute: 28',
     'Why they failed is under "parked", with an admin key in FOOTFALL_KEY:',
     '  curl -H "Authorization: Bearer $FOOTFALL_KEY" "http://localhost:8787/v1/rollups"',
   ]);
@@ -190,7 +191,7 @@ test('The command ends with 0 and the summary when the job is done', async (t) =
   const { url, asked } = await door(t, serving(DONE));
   const { code, stdout, stderr } = await command(t, [...RANGE, '--replay', '--url', `${url}/`], { FOOTFALL_KEY: KEY, FOOTFALL_ADMIN_KEY: `ff_admin_${'x'.repeat(43)}` });
   assert.equal(code, 0, stderr);
-  assert.equal(stdout, 'hours done: 39\nhours failed: 0\nseconds: 78.0\nhours per minute: 30\n');
+  assert.equal(stdout, 'hours done: 39\nhours failed: 0\ndays failed: 0\nseconds: 78.0\nhours per minute: 30\n');
   assert.equal(stderr, 'Job job-2, created 2026-08-01T10:00:00.000Z; Ctrl-C ends the watching, not the job.\n');
   assert.deepEqual([asked[0]?.key, JSON.parse(asked[0]!.body)], [KEY, { from: '2026-07-01T09', to: '2026-07-02T23', replay: true }]);
 });
