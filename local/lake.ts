@@ -19,6 +19,9 @@ const DUCKDB_TYPES: Record<ColumnType | 'ints', string> = {
 };
 const PARTITION_COLUMNS = { dt: 'string', hr: 'string' } as const;
 
+/** The level that costs least: a run is read a few times, and soon superseded. */
+const PARQUET = 'format parquet, compression zstd, compression_level 1';
+
 /** The statements by name; read once, so that a running process keeps the ones it was started with. */
 async function readStatements(): Promise<Map<string, string>> {
   const files = (await readdir(SQL_FOLDER)).filter((file) => file.endsWith('.sql'));
@@ -49,6 +52,8 @@ export async function duckdbLake(folder: string, { enginePath, temporary, memory
     threads: String(threads),
     memory_limit: memory,
     temp_directory: temporary,
+    // Rows have no order, and keeping one costs memory.
+    preserve_insertion_order: 'false',
     // Both would reach for the network.
     autoinstall_known_extensions: 'false',
     autoload_known_extensions: 'false',
@@ -95,7 +100,7 @@ export async function duckdbLake(folder: string, { enginePath, temporary, memory
       await mkdir(written, { recursive: true });
       await connected(async (connection) => {
         await prepareViews(connection, reads);
-        await connection.run(`copy (${sql}) to ${text(join(written, 'part-0.parquet'))} (format parquet, compression zstd)`);
+        await connection.run(`copy (${sql}) to ${text(join(written, 'part-0.parquet'))} (${PARQUET})`);
       });
       const target = join(folder, prefix);
       await removeAll(target);
@@ -139,7 +144,7 @@ export async function duckdbLake(folder: string, { enginePath, temporary, memory
       const written = aside();
       await connected((connection) => connection.run(
         `copy (select * from read_json(${text(jsonLines)}, columns = {${JSON_COLUMNS}}, format = 'newline_delimited'))
-         to ${text(written)} (format parquet, compression zstd, partition_by (dt, hr))`,
+         to ${text(written)} (${PARQUET}, partition_by (dt, hr))`,
       ));
       for (const file of await readdir(written, { recursive: true, withFileTypes: true })) {
         if (!file.isFile()) continue;

@@ -1,6 +1,6 @@
 -- What happened in one hour, by site, quarter and local day (dimension ''), and by site, local day and the values of
--- each dimension? Reads the hour and the hour before it, so that duplicates and visits need no state. Of a row of a
--- dimension the sums that it offers count (core/metrics.ts).
+-- each dimension? Reads the hour and the hour before it, so that duplicates and visits need no state. A row has the sums
+-- that its dimension offers (core/metrics.ts); the others are 0.
 --
 -- An hour has millions of rows, so what is sorted is narrow: of all rows only those sent again, and of the visits'
 -- events only what tells where visits begin. The wide columns are read past in a join, and never held.
@@ -51,15 +51,20 @@ chosen as (
 visitor_events as (
   select
     e.site_id, e.event_key, ts, place, quarter, local_day, visitor, sketch_bucket, sketch_rank, path, name,
-    revenue_micros, e.dt = :dt and e.hr = :hr as this_hour
+    revenue_micros, true as this_hour
   from events e
   left join repeated r on r.event_key = e.event_key
-  where ((e.dt = :dt and e.hr = :hr) or (e.dt = :dt_before and e.hr = :hr_before))
+  where e.dt = :dt and e.hr = :hr
     and r.event_key is null and product_id is null and not bot and rejected is null and visitor is not null
-    and (
-      (e.dt = :dt and e.hr = :hr)
-      or visitor in (select visitor from events e where e.dt = :dt and e.hr = :hr and visitor is not null)
-    )
+  union all
+  select
+    e.site_id, e.event_key, ts, place, quarter, local_day, visitor, sketch_bucket, sketch_rank, path, name,
+    revenue_micros, false as this_hour
+  from events e
+  left join repeated r on r.event_key = e.event_key
+  where e.dt = :dt_before and e.hr = :hr_before
+    and r.event_key is null and product_id is null and not bot and rejected is null
+    and visitor in (select visitor from events e where e.dt = :dt and e.hr = :hr and visitor is not null)
   union all
   select
     site_id, event_key, ts, place, quarter, local_day, visitor, sketch_bucket, sketch_rank, path, name, revenue_micros,
@@ -110,43 +115,56 @@ steps as (
     case when visit_ts < :look_back_from + :visit_gap_ms then 1 end as long_visit
   from visits
 ),
+-- This hour's events of no visitor, those of bots, and refused ones; items do not count.
+others as (
+  select e.site_id, e.event_key, quarter, local_day, path, name, revenue_micros, quantity, bot, rejected
+  from events e
+  left join repeated r on r.event_key = e.event_key
+  where e.dt = :dt and e.hr = :hr and r.event_key is null and product_id is null and (visitor is null or bot or rejected is not null)
+  union all
+  select site_id, event_key, quarter, local_day, path, name, revenue_micros, quantity, bot, rejected
+  from chosen
+  where this_hour and product_id is null and (visitor is null or bot or rejected is not null)
+),
 -- Every event is its visit's last until another follows: exits = events − followed, of the day of the event followed.
-by_end as (
+by_page as (
   select
-    site_id, local_day,
-    case when grouping(entry_page) = 0 then 'entry_page' else 'exit_page' end as dimension,
-    coalesce(entry_page, exit_page) as value,
-    case when grouping(entry_page) = 0 then count(entry_page) else 0 end as visits,
-    case when grouping(exit_page) = 0 then sum(exits) else 0 end as exits
+    site_id, local_day, page, sum(events) as events, sum(pageviews) as pageviews, sum(entries) as entries,
+    sum(exits) as exits
   from (
-    select site_id, local_day, case when enters then page end as entry_page, page as exit_page, 1 as exits
+    select
+      site_id, local_day, page, 1 as events, case when name = 'page_view' then 1 else 0 end as pageviews,
+      case when enters then 1 else 0 end as entries, 1 as exits
     from steps
     where this_hour
     union all
-    select site_id, followed_day as local_day, null as entry_page, followed_page as exit_page, -1 as exits
+    select site_id, followed_day as local_day, followed_page as page, 0 as events, 0 as pageviews, 0 as entries, -1 as exits
     from steps
     where this_hour and followed_page is not null
-  ) as ends
-  group by grouping sets ((site_id, local_day, entry_page), (site_id, local_day, exit_page))
+    union all
+    select
+      site_id, local_day, coalesce(path, '(not set)') as page, 1 as events,
+      case when name = 'page_view' then 1 else 0 end as pageviews, 0 as entries, 0 as exits
+    from others
+    where not bot and rejected is null
+  ) as pages
+  group by site_id, local_day, page
 ),
--- What was done in this hour, whoever did it.
-deeds as (
-  select e.site_id, local_day, name, path, product_id, value_micros, currency, revenue_micros, quantity, rejected
-  from events e
-  left join repeated r on r.event_key = e.event_key
-  where e.dt = :dt and e.hr = :hr and r.event_key is null and not bot
-  union all
-  select site_id, local_day, name, path, product_id, value_micros, currency, revenue_micros, quantity, rejected
-  from chosen
-  where this_hour and not bot
+by_event as (
+  select site_id, local_day, name, count(*) as events
+  from (
+    select site_id, local_day, name from steps where this_hour
+    union all
+    select site_id, local_day, name from others where not bot and rejected is null
+  ) as named
+  group by site_id, local_day, name
 ),
+-- Products, and purchases and refunds by currency.
 by_deed as (
   select
     site_id, local_day,
-    case when grouping(page) = 0 then 'page' when grouping(event) = 0 then 'event' else kind end as dimension,
-    coalesce(page, event, kind_value) as value,
-    count(event) as events,
-    count(case when action = 'page_view' then 1 end) as pageviews,
+    case when grouping(product_id) = 0 then 'product' else 'currency' end as dimension,
+    coalesce(product_id, currency) as value,
     count(case when action = 'view_item' then 1 end) as view_items,
     count(case when action = 'add_to_cart' then 1 end) as add_to_carts,
     count(case when action = 'begin_checkout' then 1 end) as checkouts,
@@ -154,27 +172,29 @@ by_deed as (
     count(case when action = 'refund' then 1 end) as refunds,
     -- Wider than a bigint while they add up: one merchant's absurd values must not fail the hour for all.
     case
-      when kind = 'currency' then sum(cast(case when action = 'refund' then -abs(value_micros) else value_micros end as decimal(38, 0)))
-      else sum(cast(case when action is not null then revenue_micros end as decimal(38, 0)))
+      when grouping(product_id) = 0 then sum(cast(revenue_micros as decimal(38, 0)))
+      else sum(cast(case when action = 'refund' then -abs(value_micros) else value_micros end as decimal(38, 0)))
     end as revenue_micros,
-    sum(quantity) as quantity
+    sum(quantity) as items
   from (
     select
-      site_id, local_day, value_micros, revenue_micros, quantity,
-      case when rejected is null and product_id is null then coalesce(path, '(not set)') end as page,
-      case when rejected is null and product_id is null then name end as event,
+      site_id, local_day, value_micros, revenue_micros, quantity, product_id,
+      case when product_id is null then currency end as currency,
       -- An item's rows are named after their event.
-      case when rejected is null then case when product_id is null then name else substr(name, 1, length(name) - 5) end end as action,
-      -- No row has two of these.
-      case
-        when rejected is not null then 'rejection'
-        when product_id is not null then 'product'
-        when name in ('purchase', 'refund') and currency is not null then 'currency'
-      end as kind,
-      coalesce(rejected, product_id, case when name in ('purchase', 'refund') then currency end) as kind_value
-    from deeds
-  ) as kinds
-  group by grouping sets ((site_id, local_day, page), (site_id, local_day, event), (site_id, local_day, kind, kind_value))
+      case when product_id is null then name else substr(name, 1, length(name) - 5) end as action
+    from (
+      select e.site_id, local_day, name, product_id, value_micros, currency, revenue_micros, quantity
+      from events e
+      left join repeated r on r.event_key = e.event_key
+      where e.dt = :dt and e.hr = :hr and r.event_key is null and not bot and rejected is null
+        and (product_id is not null or name in ('purchase', 'refund'))
+      union all
+      select site_id, local_day, name, product_id, value_micros, currency, revenue_micros, quantity
+      from chosen
+      where this_hour and not bot and rejected is null and (product_id is not null or name in ('purchase', 'refund'))
+    ) as deeds
+  ) as actions
+  group by grouping sets ((site_id, local_day, product_id), (site_id, local_day, currency))
 ),
 -- Each visitor's quarters, of one visit each: what all sums of visits and all sketches add up from. (Integers add up
 -- faster than bigints do.)
@@ -198,17 +218,6 @@ visit_quarters as (
   from steps
   where this_hour
   group by site_id, local_day, quarter, visitor, visit_ts
-),
--- This hour's events of no visitor, those of bots, and refused ones; items do not count.
-others as (
-  select e.site_id, e.event_key, quarter, local_day, name, revenue_micros, quantity, bot, rejected
-  from events e
-  left join repeated r on r.event_key = e.event_key
-  where e.dt = :dt and e.hr = :hr and r.event_key is null and product_id is null and (visitor is null or bot or rejected is not null)
-  union all
-  select site_id, event_key, quarter, local_day, name, revenue_micros, quantity, bot, rejected
-  from chosen
-  where this_hour and product_id is null and (visitor is null or bot or rejected is not null)
 ),
 by_quarter as (
   select
@@ -264,10 +273,18 @@ by_first_event as (
     purchases, refunds, revenue_micros
   from (
     select
-      visitor, visit_ts, local_day, sum(events) as events, sum(pageviews) as pageviews, sum(visits) as visits,
-      sum(engaged_visits) as engaged_visits, sum(visit_ms) as visit_ms, sum(view_items) as view_items,
-      sum(add_to_carts) as add_to_carts, sum(checkouts) as checkouts, sum(purchases) as purchases,
-      sum(refunds) as refunds, sum(revenue_micros) as revenue_micros
+      visitor, visit_ts, local_day,
+      cast(sum(events) as integer) as events,
+      cast(sum(pageviews) as integer) as pageviews,
+      cast(sum(visits) as integer) as visits,
+      cast(sum(engaged_visits) as integer) as engaged_visits,
+      cast(sum(visit_ms) as integer) as visit_ms,
+      cast(sum(view_items) as integer) as view_items,
+      cast(sum(add_to_carts) as integer) as add_to_carts,
+      cast(sum(checkouts) as integer) as checkouts,
+      cast(sum(purchases) as integer) as purchases,
+      cast(sum(refunds) as integer) as refunds,
+      sum(revenue_micros) as revenue_micros
     from visit_quarters
     group by visitor, visit_ts, local_day
   ) as v
@@ -377,19 +394,31 @@ select
   0, 0, 0, 0, 0, null
 from by_origin
 union all
-select
-  site_id, local_day, null, dimension, value,
-  events, pageviews, 0, 0, 0, view_items, add_to_carts, checkouts, purchases, refunds,
-  cast(greatest(-9000000000000000000, least(9000000000000000000, coalesce(revenue_micros, 0))) as bigint),
-  case when dimension = 'product' then cast(quantity as bigint) else 0 end,
-  0, 0,
-  case when dimension = 'rejection' then cast(quantity as bigint) else 0 end,
-  0, null
-from by_deed
-where value is not null
+select site_id, local_day, null, 'page', page, cast(events as bigint), cast(pageviews as bigint), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, null
+from by_page
+where events > 0
+union all
+select site_id, local_day, null, 'entry_page', page, 0, 0, cast(entries as bigint), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, null
+from by_page
+where entries > 0
+union all
+select site_id, local_day, null, 'exit_page', page, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, cast(exits as bigint), 0, 0, 0, null
+from by_page
+where exits <> 0
+union all
+select site_id, local_day, null, 'event', name, events, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, null
+from by_event
 union all
 select
   site_id, local_day, null, dimension, value,
-  0, 0, visits, 0, 0, 0, 0, 0, 0, 0, 0, 0, cast(exits as bigint), 0, 0, 0, null
-from by_end
-where value is not null and (visits <> 0 or exits <> 0)
+  0, 0, 0, 0, 0, view_items, add_to_carts, checkouts, purchases, refunds,
+  cast(greatest(-9000000000000000000, least(9000000000000000000, coalesce(revenue_micros, 0))) as bigint),
+  case when dimension = 'product' then cast(items as bigint) else 0 end,
+  0, 0, 0, 0, null
+from by_deed
+where value is not null
+union all
+select site_id, local_day, null, 'rejection', rejected, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, cast(sum(quantity) as bigint), 0, null
+from others
+where rejected is not null
+group by site_id, local_day, rejected

@@ -101,7 +101,7 @@ const COMMON: Vocabulary = {
     'join', 'left', 'cross', 'on', 'unnest', 'union', 'all', 'except',
     'case', 'when', 'then', 'else', 'end', 'cast', 'filter',
     'window', 'over', 'partition', 'rows', 'row', 'between', 'unbounded', 'preceding', 'current',
-    'and', 'or', 'not', 'in', 'is', 'null',
+    'and', 'or', 'not', 'in', 'is', 'null', 'true', 'false',
     // Not /, which is a whole number of whole numbers in Trino and a double in DuckDB.
     '=', '<>', '<', '<=', '>', '>=', '+', '-', '*', '(', ')', ',', '.', '<eof>',
   ]),

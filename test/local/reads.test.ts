@@ -100,10 +100,10 @@ test('An hour is counted from its own files and those of the hour before; all ot
   const spoil = (hour: Hour) => { for (const file of filesOf(pipeline, [hour])) writeFileSync(join(pipeline.lakeFolder, 'events', file), 'no Parquet'); };
   OTHERS.forEach(spoil);
   const scans = await scansDuring(t, pipeline, () => runTask({ kind: 'hour', hour: HOUR }, pipeline));
-  const [both, own] = [filesOf(pipeline, [BEFORE, HOUR]), filesOf(pipeline, [HOUR])];
+  const [both, before, own] = [filesOf(pipeline, [BEFORE, HOUR]), filesOf(pipeline, [BEFORE]), filesOf(pipeline, [HOUR])];
   assert.equal(both.length, 2 * DELIVERIES);
   assert.deepEqual(all(scans.map(({ files }) => files)), both);
-  for (const { files } of scans) assert.deepEqual(files, files.length === own.length ? own : both);
+  for (const { files } of scans) assert.deepEqual(files, files.length === both.length ? both : files[0] === own[0] ? own : before);
   // Of 100 events in a delivery 10 are of bots.
   await runTask({ kind: 'day', day: '2026-11-20' }, pipeline);
   const day = { from: '2026-11-20', to: '2026-11-20' };
@@ -118,13 +118,14 @@ test('Where the table has all hours, the bounds in the statement leave the files
   const pipeline = await openLake(t);
   const every = [HOUR, BEFORE, ...OTHERS];
   const scans = await scansDuring(t, pipeline, () => count(pipeline, every));
-  const [both, own] = [filesOf(pipeline, [BEFORE, HOUR]), filesOf(pipeline, [HOUR])];
+  const [both, before, own] = [filesOf(pipeline, [BEFORE, HOUR]), filesOf(pipeline, [BEFORE]), filesOf(pipeline, [HOUR])];
   assert.deepEqual(all(scans.map(({ files }) => files)), both);
   const total = filesOf(pipeline, every).length;
   assert.equal(total, 6 * DELIVERIES);
   for (const { files, left } of scans) {
-    assert.deepEqual(files, files.length === own.length ? own : both);
-    assert.equal(left, `${files.length}/${total}`);
+    assert.deepEqual(files, files.length === both.length ? both : files[0] === own[0] ? own : before);
+    // The optimizer leaves files out once, or twice: then the second time all that are there are left.
+    assert.ok(left === `${files.length}/${total}` || left === `${files.length}/${files.length}`, left);
   }
 });
 
