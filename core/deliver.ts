@@ -122,13 +122,13 @@ function placeInTime(parsed: Parsed, context: Context): Batch {
   return { hourStart, drafts };
 }
 
-/** The hour a stream record's rows belong to; undefined of one that cannot become rows. */
-export function hourOfRecord(record: string): Hour | undefined {
-  const hour = attempt(() => {
+/** The hour a stream record's rows belong to, and when it was received (epoch ms); undefined of one that cannot become rows. */
+export function timesOf(record: string): { hour: Hour; at: number } | undefined {
+  const times = attempt(() => {
     const parsed = parse(record);
-    return parsed instanceof Undeliverable ? parsed : hourOf(hourStartOf(parsed));
+    return parsed instanceof Undeliverable ? parsed : { hour: hourOf(hourStartOf(parsed)), at: parsed.envelope.at };
   });
-  return hour instanceof Undeliverable ? undefined : hour;
+  return times instanceof Undeliverable ? undefined : times;
 }
 
 /** The start (epoch ms) of the one hour a record belongs to. */

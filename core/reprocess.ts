@@ -3,7 +3,7 @@
 // registry, moved on a little at a time: it survives any crash, and never has more than a bounded part under way.
 // before: POST /v1/rollups (lambdas/admin.ts); next: the stream and core/rollup.ts
 import { asReplay } from './collect.ts';
-import { hourOfRecord } from './deliver.ts';
+import { timesOf } from './deliver.ts';
 import { hourAfter, hourOf, hoursBetween, partitionOf, type Hour } from './hour.ts';
 import type { Clock, Lake, Store, StoreItem, Stream, Tasks } from './ports.ts';
 import { readCommits, readOwed, type Owed } from './rollup.ts';
@@ -26,6 +26,8 @@ const AHEAD = 100;
 const LOOK_AT = 1000;
 /** Records put into the stream before the ones before have been delivered: live events wait behind no more. */
 const REPLAY_AT_ONCE = 20_000;
+/** Records looked at for them in one step. */
+const READ_AT_ONCE = 200_000;
 const PUT_AT_ONCE = 500;
 
 /** Hours to be rolled up again, both included; with `replay` from their records as they came. */
@@ -175,33 +177,41 @@ export async function advanceReprocess(ports: ReprocessPorts): Promise<void> {
 /** Puts some of the job's records into the stream again, as soon as those before have been delivered. */
 async function replay(job: Job, { lake, registry, stream, clock, deliveredThrough }: ReprocessPorts): Promise<void> {
   if (deliveredThrough() < job.sent_at) return;
-  // What arrives after the job was made has been through the transform that it is made for.
-  const last = hourOf(Date.parse(job.created_at));
-  let sent = 0;
-  let { arrived, part, records_skipped } = job;
+  const created = Date.parse(job.created_at);
   const files_failed = [...job.files_failed];
-  while (sent < REPLAY_AT_ONCE && arrived <= last) {
-    const next = (await lake.rawParts(arrived)).find(({ name }) => name > part);
-    if (!next) {
-      arrived = hourAfter(arrived);
-      continue;
+  let { arrived, part, records_skipped } = job;
+  let read = 0;
+  let sent = 0;
+  for await (const next of partsAfter(job, lake)) {
+    ({ arrived, part } = next);
+    const records = await readAll(part, lake);
+    if (!records) files_failed.push(part);
+    const again: string[] = [];
+    for (const record of records ?? []) {
+      const times = timesOf(record);
+      if (!times) records_skipped++;
+      // What arrived after the job was made has been through the transform that it is made for.
+      else if (times.hour >= job.from && times.hour <= job.to && times.at < created) again.push(asReplay(record));
     }
-    part = next.name;
-    const read = await readAll(part, lake);
-    if (!read) files_failed.push(part);
-    const hours = (read ?? []).map((record) => hourOfRecord(record));
-    records_skipped += hours.filter((hour) => hour === undefined).length;
-    const records = (read ?? []).filter((_, i) => hours[i] !== undefined && hours[i] >= job.from && hours[i] <= job.to).map(asReplay);
-    for (let i = 0; i < records.length; i += PUT_AT_ONCE) await stream.put(records.slice(i, i + PUT_AT_ONCE));
-    sent += records.length;
+    for (let i = 0; i < again.length; i += PUT_AT_ONCE) await stream.put(again.slice(i, i + PUT_AT_ONCE));
+    sent += again.length;
+    read += records?.length ?? 0;
+    if (sent >= REPLAY_AT_ONCE || read >= READ_AT_ONCE) break;
   }
-  const ended = arrived > last && sent === 0;
   await registry.put([itemOf({
     ...job, arrived, part, records_skipped, files_failed,
-    state: ended ? 'rolling' : 'replaying',
+    // It ends with a step that finds no more, after what was sent last has been delivered.
+    state: sent === 0 && read < READ_AT_ONCE ? 'rolling' : 'replaying',
     records_replayed: job.records_replayed + sent,
     sent_at: clock(),
   })]);
+}
+
+/** The files of records that a job has not read yet, to the hour in which it was made. */
+async function* partsAfter({ arrived, part, created_at }: Job, lake: Lake): AsyncIterable<{ arrived: Hour; part: string }> {
+  for (const hour of hoursBetween(arrived, hourOf(Date.parse(created_at)))) {
+    for (const { name } of await lake.rawParts(hour)) if (name > part) yield { arrived: hour, part: name };
+  }
 }
 
 /** The records of a file, or undefined where it cannot be read: one damaged file must not keep the others. */

@@ -333,7 +333,7 @@ test('A replay sends no more before the last has been delivered', async () => {
   let delivered = 0;
   ports.stream.put = async (more) => { records += more.length; };
   ports.deliveredThrough = () => delivered;
-  const at = time.now;
+  const at = time.now - 1000;
   ports.lake.rawParts = async (hour) => (hour === '2026-11-20T10' ? ['a', 'b', 'c'].map((name) => ({ name, bytes: 1 })) : []);
   ports.lake.records = async function* () {
     for (let i = 0; i < 15_000; i++) yield JSON.stringify({ v: 1, via: 'beacon', id: `${i}`, at, body: '{"site":"shop","events":[]}' });
@@ -349,4 +349,24 @@ test('A replay sends no more before the last has been delivered', async () => {
   assert.equal((await listJobs(ports.registry))[0]!.state, 'replaying');
   await advanceReprocess(ports);
   assert.equal((await listJobs(ports.registry))[0]!.state, 'rolling');
+});
+
+test('A replay ends where it was begun: what arrives after that has been through the right transform', async () => {
+  const { ports, time } = await monthsPorts();
+  const sent: string[] = [];
+  ports.stream.put = async (records) => { sent.push(...records); };
+  const record = (at: number) => JSON.stringify({ v: 1, via: 'beacon', id: `${at}`, at, body: '{"site":"shop","events":[]}' });
+  const files = new Map([['a', [record(NOW - 1000), 'nonsense']]]);
+  ports.lake.rawParts = async (hour) => (hour === '2026-11-20T10' ? [...files.keys()].map((name) => ({ name, bytes: 1 })) : []);
+  ports.lake.records = async function* (part) { yield* files.get(part)!; };
+  await beginReprocess({ from: '2026-11-20T10', to: '2026-11-20T10', replay: true }, ports);
+  for (let i = 0; i < 3; i++) {
+    // There is more with each step.
+    time.now += 1000;
+    files.set(`b${i}`, [record(time.now)]);
+    await advanceReprocess(ports);
+  }
+  assert.deepEqual(sent, [`{"replay":true,${record(NOW - 1000).slice(1)}`]);
+  const [job] = await listJobs(ports.registry);
+  assert.deepEqual([job!.state, job!.records_replayed, job!.records_skipped], ['rolling', 1, 1]);
 });
