@@ -16,7 +16,7 @@ import { lmdbStore } from '../local/store.ts';
 import { HOUR, hourData, type HourSize } from './hour-data.ts';
 import { median, secondsSince, type BenchOptions, type Measurement } from './report.ts';
 
-const ENGINE = { memory: '3GiB', threads: 2 };
+const ENGINE = { memory: '2560MiB', threads: 2 };
 const DAY = '2026-01-15';
 const SAMPLE_MS = 50;
 const CHANGED_SITES = 10;

@@ -1,5 +1,6 @@
 // Serving items: what the rollup writes and the API reads, and nothing else knows their shape. Partition key = site.
 // `H#<hour>` an hour's quarters · `D#<day>` a local day's totals · `B#<day>` a local day's breakdowns, compressed.
+import { isDeepStrictEqual } from 'node:util';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { DIMENSION_NAMES, SUM_NAMES, type DimensionName, type Sums } from './metrics.ts';
 import type { ResultRow, StoreItem } from './ports.ts';
@@ -63,6 +64,13 @@ export function dayItems(day: LocalDay, run: string, row: ResultRow): StoreItem[
     { pk, sk: dayKey(day), run, sums: total, sketch: sketchOf(row.sketch) },
     { pk, sk: breakdownKey(day), run, gzip: gzipSync(JSON.stringify(breakdowns), { level: 1 }) },
   ];
+}
+
+/** Whether two items hold the same, whatever runs they name and whatever order and bytes their values are written in. */
+export function isSame(a: StoreItem, b: StoreItem | undefined): boolean {
+  // Cloned, bytes are bytes, whatever class of them a store gives.
+  const content = (item: StoreItem) => structuredClone({ ...item, run: '', gzip: item.gzip ? breakdownsOf(item) : undefined });
+  return b !== undefined && isDeepStrictEqual(content(a), content(b));
 }
 
 export function quartersOf(item: StoreItem): QuarterBucket[] {

@@ -32,7 +32,7 @@ export interface Store {
 }
 
 /** The statements of `sql/`, by file name. */
-export type Statement = 'hours' | 'changes' | 'hour_items' | 'summary' | 'days';
+export type Statement = 'hours' | 'changes' | 'hour_items' | 'summary' | 'slices' | 'days';
 
 /** A statement with the values of its named parameters. Values are our own (dates, run names), never a client's. */
 export interface Query {

@@ -2,9 +2,8 @@
 // its rows change; there is no other mechanism, so late events, re-deliveries and replays all end up right.
 // before: the lake (core/deliver.ts); next: the metrics store (core/serve.ts)
 import { randomBytes } from 'node:crypto';
-import { isDeepStrictEqual } from 'node:util';
 import { hourAfter, hoursOfLocalDay, partitionOf, startOf, type Hour } from './hour.ts';
-import { dayItems, hourItem } from './items.ts';
+import { dayItems, hourItem, isSame } from './items.ts';
 import type { Clock, HourTask, Lake, Query, ResultRow, Store, StoreItem, Task, Tasks } from './ports.ts';
 import { EXACT } from './sketch.ts';
 import type { LocalDay } from './zone.ts';
@@ -93,6 +92,9 @@ export function runTask(task: Task, ports: RollupPorts): Promise<number> {
   return task.kind === 'hour' ? rollUpHour(task, ports) : rollUpDay(task.day, ports);
 }
 
+/** Sites of one query of a day, which holds up to 2,000 values of each until it has them all. */
+const SITES_AT_ONCE = 10_000;
+
 /** Items in flight to the store at once while loading. */
 const LOAD_BATCH = 500;
 
@@ -121,9 +123,7 @@ async function load(parts: readonly string[], itemsOf: (row: ResultRow) => Store
 
 async function differing(items: readonly StoreItem[], metrics: Store): Promise<StoreItem[]> {
   const stored = await Promise.all(items.map(({ pk, sk }) => metrics.get(pk, sk)));
-  // Cloned, bytes are bytes, whatever class of them the store gives.
-  const content = (item: StoreItem | undefined) => structuredClone({ ...item, run: '' });
-  return items.filter((item, i) => !isDeepStrictEqual(content(item), content(stored[i])));
+  return items.filter((item, i) => !isSame(item, stored[i]));
 }
 
 async function rollUpHour({ hour, recompute = false, whole }: HourTask, ports: RollupPorts): Promise<number> {
@@ -219,19 +219,33 @@ async function rollUpDay(day: LocalDay, ports: RollupPorts): Promise<number> {
   const { from, to } = hoursOfLocalDay(day);
   const runs = [...(await readCommits(registry, from, to)).values()].flatMap(({ run }) => (run === undefined ? [] : [run]));
   const run = await newRun(ports);
-  const parts = await lake.unload(
-    {
-      statement: 'days',
-      reads: { hours: runs, changes: changed },
-      parameters: { day, runs, changed_runs: changed, top: TOP_VALUES },
-    },
-    `items/run=${run}`,
-  );
-  const items = await load(parts, (row) => dayItems(day, run, row), owed.some(({ whole }) => whole === true), ports);
+  const sparing = owed.some(({ whole }) => whole === true);
+  const starts = await slices(day, changed, run, ports);
+  let items = 0;
+  for (const [i, first_site] of starts.entries()) {
+    const parts = await lake.unload(
+      {
+        statement: 'days',
+        reads: { hours: runs, changes: changed },
+        parameters: { day, runs, changed_runs: changed, top: TOP_VALUES, first_site, end_site: starts[i + 1] ?? '' },
+      },
+      `items/run=${run}`,
+    );
+    items += await load(parts, (row) => dayItems(day, run, row), sparing, ports);
+  }
   await lake.remove(`items/run=${run}`);
   // Not what a commit noted meanwhile: that has a task of its own.
   await registry.remove(owed);
   return items;
+}
+
+/** The sites with which the slices of a day's changed sites begin, in order. */
+async function slices(day: LocalDay, changed: readonly Run[], run: Run, { lake }: RollupPorts): Promise<string[]> {
+  const starts: string[] = [];
+  const query: Query = { statement: 'slices', reads: { changes: changed }, parameters: { day, changed_runs: changed, sites: SITES_AT_ONCE } };
+  for (const part of await lake.unload(query, `items/run=${run}`)) for await (const { site_id } of lake.rows(part)) starts.push(String(site_id));
+  // In the order of code points, as both engines compare: site ids are ASCII.
+  return starts.sort();
 }
 
 /** Names a run, and notes that its files may be removed one day: whatever becomes of it, they are not left behind. */

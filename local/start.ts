@@ -66,7 +66,7 @@ const ROLLUP_BUDGET_MS = 10_000;
 /** The largest share of the time that rollups take; in the rest they pause. */
 const ROLLUP_SHARE = 1 / 3;
 /** Bytes the engine holds in memory, if that is no more than half of the machine's. */
-const ENGINE_MEMORY = 3 * 2 ** 30;
+const ENGINE_MEMORY = 2.5 * 2 ** 30;
 const SITE_CACHE_MS = 2_000;
 /** How long raw records are kept, and with them the salts of cookieless visitors. */
 const RAW_KEPT_MS = 30 * 86_400_000;

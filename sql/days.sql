@@ -1,14 +1,16 @@
--- What does a local day's serving item hold, for each site that changed? One row per site: a sketch, and a list of
+-- What does a local day's serving item hold, for each site of a slice that changed? One row per site: a sketch, and a list of
 -- sums: the day's own (dimension ''), and of each dimension the top values with the rest under '(other)'. Adds up
 -- committed runs of hours; never reads events. A site that vanished from the day has null for both.
 with changed as (
-  select distinct site_id from changes where run in (:changed_runs) and local_day = :day
+  select distinct site_id
+  from changes
+  where run in (:changed_runs) and local_day = :day and site_id >= :first_site and (site_id < :end_site or :end_site = '')
 ),
 of_day as (
   select h.*
   from hours h
   join changed c on c.site_id = h.site_id
-  where h.run in (:runs) and h.local_day = :day
+  where h.run in (:runs) and h.local_day = :day and h.site_id >= :first_site and (h.site_id < :end_site or :end_site = '')
 ),
 sketches as (
   select site_id, array_agg(entry order by entry) as sketch
@@ -86,7 +88,7 @@ lists as (
       cast(purchases as varchar), cast(refunds as varchar), cast(revenue_micros as varchar), cast(items as varchar),
       cast(exits as varchar), cast(bots as varchar), cast(rejected as varchar),
       cast(long_visit_events as varchar)
-    ) order by dimension, value) as sums
+    )) as sums
   from top_values
   group by site_id
 )

@@ -152,6 +152,28 @@ test('An hour that a day\'s task died over is queued again by its own retry wher
   assert.deepEqual(await pipeline.stats('shop', { from: '2026-03-10', to: '2026-03-10', metrics: 'pageviews' }), { pageviews: 1 });
 });
 
+test('A day of many sites is made in slices, of which no site is left out', async (t) => {
+  const pipeline = await openPipeline(t, '2026-03-10T12:30:00Z');
+  const ids = ['0', 'a', 'a-b', 'b', 'z'.repeat(40)];
+  for (const id of ids) {
+    await pipeline.site(id);
+    await pipeline.sendBatch(id, [view(`/${id}`, 'ann', '2026-03-10T03:00:00Z')]);
+  }
+  await pipeline.send('nowhere', [{ name: 'page_view' }]);
+  await pipeline.deliver();
+  const unload = pipeline.lake.unload.bind(pipeline.lake);
+  let queries = 0;
+  pipeline.lake.unload = (query, prefix) => {
+    if (query.statement === 'days') queries++;
+    return unload(query.statement === 'slices' ? { ...query, parameters: { ...query.parameters, sites: 2 } } : query, prefix);
+  };
+  await pipeline.rollup();
+  assert.equal(queries, 3);
+  const written = pipeline.written.filter(({ sk }) => sk === 'D#2026-03-10').map(({ pk }) => pk);
+  assert.deepEqual(written.sort(), [...ids, '_unknown'].sort());
+  for (const id of ids) assert.deepEqual(await pipeline.breakdown(id, { from: '2026-03-10', to: '2026-03-10', dimension: 'page', metrics: 'pageviews' }), { [`/${id}`]: { pageviews: 1 } });
+});
+
 test('A run is removed only when it is old, and neither committed, nor pending, nor owed to a day', async (t) => {
   const pipeline = await openPipeline(t, '2026-03-10T12:30:00Z');
   await pipeline.site('shop');
