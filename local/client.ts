@@ -175,6 +175,13 @@ export class Client {
   }
 }
 
+/** What an absolute http(s) URL without user, query and fragment begins requests with; undefined of any other text. */
+export function httpBase(text: string): string | undefined {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined || !/^https?:$/.test(url.protocol) || url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '') return undefined;
+  return url.origin + url.pathname.replace(/\/$/, '');
+}
+
 const waitFor = (ms: number, signal?: AbortSignal) => wait(ms, undefined, { signal });
 
 /** Retry-After, which is seconds or a date, in milliseconds. */

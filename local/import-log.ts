@@ -7,7 +7,7 @@ import { cleanText, LIMITS, quote } from '../core/event.ts';
 import { isKey } from '../core/keys.ts';
 import { isSiteId } from '../core/sites.ts';
 import { lineIds, Malformed, NotPageView, pageView, parseLine } from './access-log.ts';
-import { Client, ClientError, Unavailable, type ClientOptions } from './client.ts';
+import { Client, ClientError, Unavailable, type ClientOptions, httpBase } from './client.ts';
 
 /** What stops an import that whoever started it can mend; the message is for them, and never holds a key. */
 export class ImportError extends Error {
@@ -118,15 +118,13 @@ function checked({ site, key, url, baseUrl, report }: ImportOptions): { url: str
   }
   const base = `https://${site}.example`;
   if (baseUrl === undefined) report(`No --base-url given: the log's paths are taken to be of ${base}`);
-  return { baseUrl: httpBase('--base-url', baseUrl ?? base), url: httpBase('--url', url) };
+  return { baseUrl: readUrl('--base-url', baseUrl ?? base), url: readUrl('--url', url) };
 }
 
-function httpBase(option: string, text: string): string {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url === undefined || !/^https?:$/.test(url.protocol) || url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '') {
-    throw new ImportError(`${option} ${quote(text)}: accepts an absolute http(s) URL without user, query and fragment, such as https://shop.example`);
-  }
-  return url.origin + url.pathname.replace(/\/$/, '');
+function readUrl(option: string, text: string): string {
+  const base = httpBase(text);
+  if (base === undefined) throw new ImportError(`${option} ${quote(text)}: accepts an absolute http(s) URL without user, query and fragment, such as https://shop.example`);
+  return base;
 }
 
 // ---- From bytes to batches

@@ -8,7 +8,7 @@ import { quote } from '../core/event.ts';
 import { EARLIEST_HOUR, hourOf, isDay, isHour, type Hour } from '../core/hour.ts';
 import { isKey } from '../core/keys.ts';
 import { isOver, type Reprocess, type ShownJob } from '../core/reprocess.ts';
-import { Client, ClientError, Unavailable, type ClientOptions, type ShownEstimate } from './client.ts';
+import { Client, ClientError, Unavailable, httpBase, type ClientOptions, type ShownEstimate } from './client.ts';
 import { numberText } from './import-log.ts';
 import { isMain } from './main.ts';
 
@@ -104,11 +104,9 @@ function readKey(given: string | undefined): string {
 }
 
 function readUrl(text: string): string {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url === undefined || !/^https?:$/.test(url.protocol) || url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '') {
-    throw new ReprocessError(`--url ${quote(text)}: accepts an absolute http(s) URL without user, query and fragment, such as ${DEFAULT_URL}`);
-  }
-  return url.origin + url.pathname.replace(/\/$/, '');
+  const base = httpBase(text);
+  if (base === undefined) throw new ReprocessError(`--url ${quote(text)}: accepts an absolute http(s) URL without user, query and fragment, such as ${DEFAULT_URL}`);
+  return base;
 }
 
 // ---- What is told
