@@ -4,7 +4,7 @@ import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
-import { removeOldRuns } from '../../core/rollup.ts';
+import { readCommits, removeOldRuns } from '../../core/rollup.ts';
 import { removeRawBefore } from '../../local/deliver.ts';
 import { openPipeline } from '../pipeline.ts';
 
@@ -287,4 +287,25 @@ test('Revenue is exact to a millionth', async (t) => {
   await pipeline.deliver();
   await pipeline.rollup();
   assert.deepEqual(await pipeline.stats('shop', { ...DAY, metrics: 'revenue,average_order_value' }), { revenue: 123_456_789.123457, average_order_value: 61_728_394.5617 });
+});
+
+test('A visit that began before the hour before counts for its first event there, and how many events that concerns is told', async (t) => {
+  const pipeline = await openPipeline(t, '2026-03-10T12:30:00Z');
+  await pipeline.site('shop');
+  const came = (time: string, source: string) => view(`/?utm_source=${source}`, 'ann', { time: `2026-03-10T${time}:00Z` });
+  await pipeline.sendBatch('shop', [
+    came('08:50', 'first'), came('09:15', 'second'), came('09:40', 'third'), came('10:05', 'fourth'), came('10:30', 'fifth'),
+    // From here on it began less than two hours before, and is known to.
+    ...['11:05', '11:20', '12:10'].map((time) => view('/', 'bob', { time: `2026-03-10T${time}:00Z` })),
+  ]);
+  await pipeline.deliver();
+  await pipeline.rollup();
+  assert.deepEqual(await pipeline.breakdown('shop', { ...DAY, dimension: 'source', metrics: 'visits,events,engaged_visits,visit_seconds' }), {
+    first: { visits: 1, events: 3, engaged_visits: 1, visit_seconds: 3000 },
+    // Seen from ten o'clock the visit begins at 9:15.
+    second: { visits: 0, events: 2, engaged_visits: 0, visit_seconds: 3000 },
+    '(direct)': { visits: 2, events: 3, engaged_visits: 1, visit_seconds: 900 },
+  });
+  const told = [...await readCommits(pipeline.registry, '2026-03-10T08', '2026-03-10T12')].map(([hour, { summary }]) => [hour.slice(11), summary?.events, summary?.long_visit_events]);
+  assert.deepEqual(told, [['08', 1, 0], ['09', 2, 0], ['10', 2, 2], ['11', 2, 0], ['12', 1, 0]]);
 });
