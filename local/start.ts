@@ -122,6 +122,7 @@ export async function start(options: StartOptions): Promise<Running> {
   let adminKey: string;
   let url: string;
   try {
+    await checkFormat(registry, dataFolder);
     adminKey = await provideAdminKey(registry, options);
     url = await listen(server, host, port);
   } catch (error) {
@@ -180,6 +181,18 @@ async function openData(dataFolder: string, temporary: string): Promise<LocalLak
     if (holder !== undefined) throw new CannotStart(`The data folder ${dataFolder} is in use by another Footfall (process ${holder}); stop it, or set FOOTFALL_DATA to another folder.`);
     throw new CannotStart(`The data folder ${dataFolder} cannot be used: ${message.split('\n')[0]}`);
   }
+}
+
+/** Raised when what is stored changes its meaning. */
+const DATA_FORMAT = 2;
+
+/** Marks a new data folder, and refuses one whose numbers would be misread. */
+async function checkFormat(registry: Store, dataFolder: string): Promise<void> {
+  const known = (await registry.get('status', 'format'))?.version ?? ((await registry.range('hours', '', '~', 1)).length > 0 ? 1 : DATA_FORMAT);
+  if (known !== DATA_FORMAT) {
+    throw new CannotStart(`The data folder ${dataFolder} has format ${Number(known)}, this Footfall reads ${DATA_FORMAT}: set FOOTFALL_DATA to another folder, or run the version that wrote it.`);
+  }
+  await registry.put([{ pk: 'status', sk: 'format', version: DATA_FORMAT }]);
 }
 
 /** Takes the admin key that was given, or makes the first one and reports it, once. */
