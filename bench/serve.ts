@@ -9,7 +9,7 @@ import { SEPARATOR, dayItems, dayKey, hourItem, hourKey } from '../core/items.ts
 import { newKey, storeKey } from '../core/keys.ts';
 import { DIMENSION_NAMES, SUM_NAMES } from '../core/metrics.ts';
 import type { ResultRow, Store, StoreItem } from '../core/ports.ts';
-import { writeCompleteThrough } from '../core/progress.ts';
+import { writeProgress } from '../core/progress.ts';
 import { writeSite } from '../core/sites.ts';
 import { EXACT, REGISTERS } from '../core/sketch.ts';
 import { dayAfter, daysBetween } from '../core/zone.ts';
@@ -233,7 +233,7 @@ export async function measure({ quick }: BenchOptions): Promise<Measurement[]> {
     };
     const key = newKey('admin');
     await storeKey(registry, key, { scope: 'admin', label: 'bench' }, new Date(NOW).toISOString());
-    await writeCompleteThrough(registry, NOW);
+    await writeProgress(registry, { completeThrough: NOW, parkedHours: [], parkedDays: [] });
     const reads = quick ? READS.quick : READS.full;
     const bare = await measureBareHttp(reads, key);
     const sitesOfKind = quick ? 200 : 1000;

@@ -1,8 +1,8 @@
 // The reading function: stats, timeseries, breakdown, health. before: the rollup's items; next: the merchant
 import type { Clock, Store } from '../core/ports.ts';
-import { readCompleteThrough } from '../core/progress.ts';
-import { breakdownQuery, statsQuery, timeseriesQuery, type Parameters } from '../core/query.ts';
-import { breakdown, stats, timeseries } from '../core/serve.ts';
+import { notCounted, readProgress } from '../core/progress.ts';
+import { breakdownQuery, statsQuery, timeseriesQuery, type Parameters, type StatsQuery } from '../core/query.ts';
+import { breakdown, stats, timeseries, type Answer } from '../core/serve.ts';
 import type { Site } from '../core/sites.ts';
 import { httpHandler, parametersOf, siteOf, type Action, type Handler } from './http.ts';
 
@@ -23,15 +23,25 @@ export interface ServePorts {
   onError: (error: unknown) => void;
 }
 
+/** Hours and days that an answer names of those that are missing. */
+const NAMED_MISSING = 5;
+
 export function serveHandler({ registry, metrics, clock, health, onError }: ServePorts): Handler {
   /** A read: the parameters made a query, the query answered. */
-  function read<Q>(
+  function read<Q extends StatsQuery>(
     resolve: (parameters: Parameters, site: Site, now: number) => Q,
-    respond: (metrics: Store, query: Q, completeThrough: number | undefined) => Promise<unknown>,
+    respond: (metrics: Store, query: Q, completeThrough: number | undefined) => Promise<Answer<Q, unknown>>,
   ): Action {
     return async (request) => {
-      const [site, completeThrough] = await Promise.all([siteOf(request, registry), readCompleteThrough(registry)]);
-      return { body: await respond(metrics, resolve(parametersOf(request), site, clock()), completeThrough) };
+      const [site, progress] = await Promise.all([siteOf(request, registry), readProgress(registry)]);
+      const body = await respond(metrics, resolve(parametersOf(request), site, clock()), progress.completeThrough);
+      const missing = notCounted(body.query, progress);
+      if (missing.length > 0) {
+        const { length } = missing;
+        const named = missing.slice(0, NAMED_MISSING).join(', ') + (length > NAMED_MISSING ? ` and ${length - NAMED_MISSING} more` : '');
+        body.warnings.push({ code: 'not_counted', message: `Not all events of ${named} could be counted yet (hours of UTC, and days).` });
+      }
+      return { body };
     };
   }
 
@@ -40,7 +50,7 @@ export function serveHandler({ registry, metrics, clock, health, onError }: Serv
     'GET /v1/sites/{site}/timeseries': read(timeseriesQuery, timeseries),
     'GET /v1/sites/{site}/breakdown': read(breakdownQuery, breakdown),
     'GET /v1/health': async () => {
-      const [state, completeThrough] = await Promise.all([health(), readCompleteThrough(registry)]);
+      const [state, { completeThrough }] = await Promise.all([health(), readProgress(registry)]);
       return { body: { status: 'ok', ...state, complete_through: completeThrough === undefined ? null : new Date(completeThrough).toISOString() } };
     },
   }, { registry, onError });

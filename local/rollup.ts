@@ -1,8 +1,9 @@
 // One round of rollups on one machine: announced hours become tasks, and the tasks are carried out one by one.
 // before: local/deliver.ts; next: core/serve.ts
-import { readCompleteThrough, writeCompleteThrough } from '../core/progress.ts';
+import { isDeepStrictEqual } from 'node:util';
+import { readProgress, writeProgress, type Progress } from '../core/progress.ts';
 import { runTask, tasksFor, type RollupPorts } from '../core/rollup.ts';
-import type { TaskQueue } from './tasks.ts';
+import type { TaskQueue, Waiting } from './tasks.ts';
 
 export interface RollupRoundPorts extends RollupPorts {
   tasks: TaskQueue;
@@ -39,8 +40,19 @@ export async function rollupRound(ports: RollupRoundPorts): Promise<void> {
       report(`${waiting.key} failed (attempt ${waiting.attempts + 1}): ${(error as Error).message.split('\n')[0]}`);
     }
   }
-  // As long as a task waits, what it would count is missing; unless it counts anew what is counted already.
-  const waits = tasks.all().some(({ parked, task }) => !parked && !task.recompute);
-  if (!waits && through > ((await readCompleteThrough(registry)) ?? 0)) await writeCompleteThrough(registry, through);
+  const before = await readProgress(registry);
+  const progress = progressAfter(before, tasks.all(), through);
+  if (!isDeepStrictEqual(progress, before)) await writeProgress(registry, progress);
   if (done.hour + done.day > EVERYDAY_TASKS) report(`Rolled up ${done.hour} hours and ${done.day} days; ${done.items} items written.`);
+}
+
+/** As long as a task waits or is parked, what it would count is missing; unless it counts anew what is counted already. */
+function progressAfter({ completeThrough }: Progress, waiting: readonly Waiting[], through: number): Progress {
+  const missing = waiting.filter(({ task }) => !task.recompute);
+  const parked = missing.filter((one) => one.parked);
+  return {
+    completeThrough: missing.length > parked.length || through <= (completeThrough ?? 0) ? completeThrough : through,
+    parkedHours: parked.flatMap(({ task }) => (task.kind === 'hour' ? [task.hour] : [])).sort(),
+    parkedDays: parked.flatMap(({ task }) => (task.kind === 'day' ? [task.day] : [])).sort(),
+  };
 }

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import type { APIGatewayProxyEventV2, Context } from 'aws-lambda';
 import { newKey, storeKey, type Scope } from '../../core/keys.ts';
 import { StreamUnavailable, type Stream } from '../../core/ports.ts';
+import { writeProgress } from '../../core/progress.ts';
 import { cachedSites, checkSite, writeSite } from '../../core/sites.ts';
 import { adminHandler } from '../../lambdas/admin.ts';
 import type { Handler } from '../../lambdas/http.ts';
@@ -91,6 +92,15 @@ test('Each function answers its own routes only', async () => {
   const { serve, admin, keys } = await open();
   assert.equal((await call(serve, 'GET /v1/sites', { key: keys.admin })).status, 404);
   assert.equal((await call(admin, 'GET /v1/health')).status, 404);
+});
+
+test('An answer warns of the hours and days of its range that could not be counted, and of no others', async () => {
+  const { registry, serve, keys } = await open();
+  const hours = ['01', '02', '03', '04', '05'].map((hour) => `2026-11-19T${hour}`);
+  await writeProgress(registry, { completeThrough: NOW, parkedHours: [...hours, '2026-11-15T00'], parkedDays: ['2026-11-19'] });
+  const warnings = async (day: string) => (await call(serve, 'GET /v1/sites/{site}/stats', { key: keys.read, path: { site: 'shop' }, query: `from=${day}&to=${day}` })).body!.warnings;
+  assert.deepEqual(await warnings('2026-11-19'), [{ code: 'not_counted', message: `Not all events of ${hours.join(', ')} and 1 more could be counted yet (hours of UTC, and days).` }]);
+  assert.deepEqual(await warnings('2026-11-18'), []);
 });
 
 test('Health is open and says how old the oldest undelivered event is', async () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { readCompleteThrough } from '../../core/progress.ts';
+import { readProgress } from '../../core/progress.ts';
 import { openPipeline } from '../pipeline.ts';
 
 test('The numbers are complete as long as nothing waits but what is counted anew', async (t) => {
@@ -9,7 +9,7 @@ test('The numbers are complete as long as nothing waits but what is counted anew
   await pipeline.send('shop', [{ name: 'page_view' }]);
   await pipeline.deliver();
   await pipeline.rollup();
-  const complete = () => readCompleteThrough(pipeline.registry);
+  const complete = async () => (await readProgress(pipeline.registry)).completeThrough;
   assert.equal(await complete(), pipeline.clock());
 
   const unload = pipeline.lake.unload.bind(pipeline.lake);
@@ -27,4 +27,23 @@ test('The numbers are complete as long as nothing waits but what is counted anew
   pipeline.at('2026-03-10T12:40:00Z');
   await pipeline.rollup();
   assert.equal(await complete(), pipeline.clock());
+});
+
+test('What is parked is told as not counted, until it has been', async (t) => {
+  const pipeline = await openPipeline(t, '2026-03-10T12:30:00Z');
+  await pipeline.site('shop');
+  await pipeline.sendBatch('shop', [{ name: 'page_view', time: '2026-03-10T03:00:00Z' }, { name: 'page_view', time: '2026-03-10T08:00:00Z' }]);
+  await pipeline.deliver();
+  const unload = pipeline.lake.unload.bind(pipeline.lake);
+  pipeline.lake.unload = (query, prefix) => (query.parameters.hr === '03' ? Promise.reject(new Error('poisoned')) : unload(query, prefix));
+  for (let minute = 31; minute < 40; minute++) {
+    pipeline.at(`2026-03-10T12:${minute}:00Z`);
+    await pipeline.rollup();
+  }
+  // It holds up nothing, but is not forgotten.
+  assert.deepEqual(await readProgress(pipeline.registry), { completeThrough: pipeline.clock(), parkedHours: ['2026-03-10T03'], parkedDays: [] });
+  pipeline.lake.unload = unload;
+  await pipeline.tasks.announce(['2026-03-10T03']);
+  await pipeline.rollup();
+  assert.deepEqual(await readProgress(pipeline.registry), { completeThrough: pipeline.clock(), parkedHours: [], parkedDays: [] });
 });
