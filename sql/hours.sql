@@ -298,7 +298,7 @@ by_first_event as (
   from others
   where not bot and rejected is null
 ),
--- Who came from where, with what: of every event once, to be found by its key.
+-- Who came from where, with what: of every event once, to be found by its key, which is a hash of its site, too.
 origins as (
   select
     e.site_id, e.event_key, source, channel, referrer_host, utm_source, utm_medium, utm_campaign, utm_content, utm_term,
