@@ -115,16 +115,34 @@ steps as (
     case when visit_ts < :look_back_from + :visit_gap_ms then 1 end as long_visit
   from visits
 ),
--- This hour's events of no visitor, those of bots, and refused ones; items do not count.
+-- This hour's events of no visitor, those of bots, and refused ones, with what each counts for; items do not count.
 others as (
-  select e.site_id, e.event_key, quarter, local_day, path, name, revenue_micros, quantity, bot, rejected
-  from events e
-  left join repeated r on r.event_key = e.event_key
-  where e.dt = :dt and e.hr = :hr and r.event_key is null and product_id is null and (visitor is null or bot or rejected is not null)
-  union all
-  select site_id, event_key, quarter, local_day, path, name, revenue_micros, quantity, bot, rejected
-  from chosen
-  where this_hour and product_id is null and (visitor is null or bot or rejected is not null)
+  select
+    site_id, event_key, quarter, local_day, path, name, rejected,
+    case when action is not null then 1 else 0 end as events,
+    case when action = 'page_view' then 1 else 0 end as pageviews,
+    case when action = 'view_item' then 1 else 0 end as view_items,
+    case when action = 'add_to_cart' then 1 else 0 end as add_to_carts,
+    case when action = 'begin_checkout' then 1 else 0 end as checkouts,
+    case when action = 'purchase' then 1 else 0 end as purchases,
+    case when action = 'refund' then 1 else 0 end as refunds,
+    case when action is not null then revenue_micros end as revenue_micros,
+    case when bot and rejected is null then 1 else 0 end as bots,
+    case when rejected is not null then quantity else 0 end as refused
+  from (
+    select
+      e.site_id, e.event_key, quarter, local_day, path, name, revenue_micros, quantity, bot, rejected,
+      case when rejected is null and not bot then name end as action
+    from events e
+    left join repeated r on r.event_key = e.event_key
+    where e.dt = :dt and e.hr = :hr and r.event_key is null and product_id is null and (visitor is null or bot or rejected is not null)
+    union all
+    select
+      site_id, event_key, quarter, local_day, path, name, revenue_micros, quantity, bot, rejected,
+      case when rejected is null and not bot then name end as action
+    from chosen
+    where this_hour and product_id is null and (visitor is null or bot or rejected is not null)
+  ) as named
 ),
 -- Every event is its visit's last until another follows: exits = events − followed, of the day of the event followed.
 by_page as (
@@ -142,11 +160,9 @@ by_page as (
     from steps
     where this_hour and followed_page is not null
     union all
-    select
-      site_id, local_day, coalesce(path, '(not set)') as page, 1 as events,
-      case when name = 'page_view' then 1 else 0 end as pageviews, 0 as entries, 0 as exits
+    select site_id, local_day, coalesce(path, '(not set)') as page, events, pageviews, 0 as entries, 0 as exits
     from others
-    where not bot and rejected is null
+    where events = 1
   ) as pages
   group by site_id, local_day, page
 ),
@@ -155,7 +171,7 @@ by_event as (
   from (
     select site_id, local_day, name from steps where this_hour
     union all
-    select site_id, local_day, name from others where not bot and rejected is null
+    select site_id, local_day, name from others where events = 1
   ) as named
   group by site_id, local_day, name
 ),
@@ -233,20 +249,9 @@ by_quarter as (
     from visit_quarters
     union all
     select
-      site_id, local_day, quarter,
-      case when action is not null then 1 else 0 end as events,
-      case when action = 'page_view' then 1 else 0 end as pageviews,
-      0 as visits, 0 as engaged_visits, 0 as visit_ms,
-      case when action = 'view_item' then 1 else 0 end as view_items,
-      case when action = 'add_to_cart' then 1 else 0 end as add_to_carts,
-      case when action = 'begin_checkout' then 1 else 0 end as checkouts,
-      case when action = 'purchase' then 1 else 0 end as purchases,
-      case when action = 'refund' then 1 else 0 end as refunds,
-      case when action is not null then revenue_micros end as revenue_micros,
-      case when bot and rejected is null then 1 else 0 end as bots,
-      case when rejected is not null then quantity else 0 end as rejected,
-      0 as long_visit_events
-    from (select *, case when rejected is null and not bot then name end as action from others) as named
+      site_id, local_day, quarter, events, pageviews, 0 as visits, 0 as engaged_visits, 0 as visit_ms, view_items,
+      add_to_carts, checkouts, purchases, refunds, revenue_micros, bots, refused as rejected, 0 as long_visit_events
+    from others
   ) as counted
   group by site_id, local_day, quarter
 ),
@@ -291,12 +296,10 @@ by_first_event as (
   join (select visitor, visit_ts, event_key from steps where begins is not null) as s on s.visitor = v.visitor and s.visit_ts = v.visit_ts
   union all
   select
-    event_key, local_day, 1, case when name = 'page_view' then 1 else 0 end, 0, 0, 0,
-    case when name = 'view_item' then 1 else 0 end, case when name = 'add_to_cart' then 1 else 0 end,
-    case when name = 'begin_checkout' then 1 else 0 end, case when name = 'purchase' then 1 else 0 end,
-    case when name = 'refund' then 1 else 0 end, revenue_micros
+    event_key, local_day, events, pageviews, 0, 0, 0, view_items, add_to_carts, checkouts, purchases, refunds,
+    revenue_micros
   from others
-  where not bot and rejected is null
+  where events = 1
 ),
 -- Who came from where, with what: of every event once, to be found by its key, which is a hash of its site, too.
 origins as (
@@ -418,7 +421,7 @@ select
 from by_deed
 where value is not null
 union all
-select site_id, local_day, null, 'rejection', rejected, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, cast(sum(quantity) as bigint), 0, null
+select site_id, local_day, null, 'rejection', rejected, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, cast(sum(refused) as bigint), 0, null
 from others
 where rejected is not null
 group by site_id, local_day, rejected
