@@ -6,7 +6,7 @@ import { asReplay } from './collect.ts';
 import { timesOf } from './deliver.ts';
 import { hourAfter, hourOf, hoursBetween, partitionOf, type Hour } from './hour.ts';
 import type { Clock, Lake, Store, StoreItem, Stream, Tasks } from './ports.ts';
-import { readCommits, readOwed, type Owed } from './rollup.ts';
+import { readCommits, readOwed, timeOf, type Owed } from './rollup.ts';
 import type { LocalDay } from './zone.ts';
 
 export interface ReprocessPorts {
@@ -227,7 +227,7 @@ async function readAll(part: string, lake: Lake): Promise<string[] | undefined> 
 
 /** Sees which hours are done, and sends tasks for as many more; at the end, waits for the days they changed. */
 async function roll(job: Job, { lake, registry, tasks, clock }: ReprocessPorts): Promise<void> {
-  const parked = new Set((await tasks.parked()).map(({ task }) => (task.kind === 'hour' ? task.hour : task.day)));
+  const parked = new Set((await tasks.parked()).map(({ task }) => timeOf(task)));
   const { running, done, failed } = await progress(job, registry, parked);
   const begun: Hour[] = [];
   let { next } = job;

@@ -65,6 +65,16 @@ async function writeCommit(registry: Store, hour: Hour, commit: Commit): Promise
   await registry.put([{ pk: 'hours', sk: hour, ...commit } as unknown as StoreItem]);
 }
 
+/** The hour or the local day of a task; the texts of the two are never equal. */
+export function timeOf(task: Task): string {
+  return task.kind === 'hour' ? task.hour : task.day;
+}
+
+/** A task's name, `hour#…` or `day#…`. */
+export function taskName(task: Task): string {
+  return `${task.kind}#${timeOf(task)}`;
+}
+
 /** An announced hour; `recompute` where its rows were only delivered once more. */
 export interface Announced { hour: Hour; recompute: boolean }
 

@@ -5,7 +5,7 @@ import { EARLIEST_HOUR, hourAfter, hourOf, hoursBetween, isHour, type Hour } fro
 import type { Clock, Lake, Store, Tasks } from '../core/ports.ts';
 import { Problem, type FieldError } from '../core/problem.ts';
 import { beginReprocess, cancelReprocess, estimate, listJobs, shownJob, type Reprocess } from '../core/reprocess.ts';
-import { readCommits, type Commit } from '../core/rollup.ts';
+import { readCommits, taskName, timeOf, type Commit } from '../core/rollup.ts';
 import { checkSite, isSiteId, listSites, readSite, writeSite } from '../core/sites.ts';
 import { httpHandler, jsonOf, parametersOf, siteOf, type Handler } from './http.ts';
 
@@ -66,12 +66,12 @@ export function adminHandler({ registry, lake, tasks, clock, usdPerTerabyte, raw
     'GET /v1/rollups': async (request) => {
       const query = hoursOf(parametersOf(request), clock());
       const [commits, parked, jobs] = await Promise.all([readCommits(registry, query.from, query.to), tasks.parked(), listJobs(registry)]);
-      const parkedHours = new Set(parked.flatMap(({ task }) => (task.kind === 'hour' ? [task.hour] : [])));
+      const parkedTimes = new Set(parked.map(({ task }) => timeOf(task)));
       return {
         body: {
           query,
-          hours: hoursBetween(query.from, query.to).map((hour) => stateOf(hour, commits.get(hour), parkedHours.has(hour))),
-          parked: parked.map(({ task, attempts, error }) => ({ task: task.kind === 'hour' ? `hour#${task.hour}` : `day#${task.day}`, attempts, error })),
+          hours: hoursBetween(query.from, query.to).map((hour) => stateOf(hour, commits.get(hour), parkedTimes.has(hour))),
+          parked: parked.map(({ task, attempts, error }) => ({ task: taskName(task), attempts, error })),
           jobs: jobs.slice(-SHOWN_JOBS).reverse().map(shownJob),
         },
       };

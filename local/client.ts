@@ -19,7 +19,7 @@ export class Unavailable extends ClientError {
   }
 }
 
-/** A job of reprocessing as the API shows it, and what one would do. */
+/** What a job of reprocessing would do, as the API shows it. */
 export type ShownEstimate = Estimate & { cost_usd: number };
 
 export interface ClientOptions {
@@ -173,6 +173,12 @@ export class Client {
     if (status === 429 || status === 503) throw new Unavailable(`${url} answers ${status}`, true, readRetryAfter(headers.get('retry-after')));
     return { status, text };
   }
+}
+
+/** The key a command was given, else that of the environment. */
+export function givenKey(option: string | undefined): string | undefined {
+  // `||`: an empty variable is as good as none.
+  return option || process.env.FOOTFALL_KEY || process.env.FOOTFALL_ADMIN_KEY;
 }
 
 /** What an absolute http(s) URL without user, query and fragment begins requests with; undefined of any other text. */

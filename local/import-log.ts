@@ -7,7 +7,7 @@ import { cleanText, LIMITS, quote } from '../core/event.ts';
 import { isKey } from '../core/keys.ts';
 import { isSiteId } from '../core/sites.ts';
 import { lineIds, Malformed, NotPageView, pageView, parseLine } from './access-log.ts';
-import { Client, ClientError, Unavailable, type ClientOptions, httpBase } from './client.ts';
+import { Client, ClientError, Unavailable, httpBase, type ClientOptions } from './client.ts';
 
 /** What stops an import that whoever started it can mend; the message is for them, and never holds a key. */
 export class ImportError extends Error {

@@ -6,6 +6,7 @@ import { SingleBar } from 'cli-progress';
 import { Command } from 'commander';
 import { quote } from '../core/event.ts';
 import { localDayAt } from '../core/zone.ts';
+import { givenKey } from './client.ts';
 import { ImportError, importLog, numberText, total, type ImportSummary } from './import-log.ts';
 import { isMain } from './main.ts';
 
@@ -30,8 +31,7 @@ async function main(): Promise<void> {
   process.once('SIGTERM', () => { interruption.abort(); });
   const started = performance.now();
   try {
-    // `||`: an empty variable is as good as none.
-    const found = key || process.env.FOOTFALL_KEY || process.env.FOOTFALL_ADMIN_KEY;
+    const found = givenKey(key);
     if (!found) throw new ImportError('no key: pass --key, or set FOOTFALL_KEY or FOOTFALL_ADMIN_KEY');
     const { input, size } = await openInput(file);
     const { report, update, end } = progressOf(size);

@@ -8,7 +8,7 @@ import { quote } from '../core/event.ts';
 import { EARLIEST_HOUR, hourOf, isDay, isHour, type Hour } from '../core/hour.ts';
 import { isKey } from '../core/keys.ts';
 import { isOver, type Reprocess, type ShownJob } from '../core/reprocess.ts';
-import { Client, ClientError, Unavailable, httpBase, type ClientOptions, type ShownEstimate } from './client.ts';
+import { Client, ClientError, Unavailable, givenKey, httpBase, type ClientOptions, type ShownEstimate } from './client.ts';
 import { numberText } from './import-log.ts';
 import { isMain } from './main.ts';
 
@@ -96,8 +96,7 @@ export function readRange(from: string, to: string, now: number): { from: Hour; 
 
 /** The key, which has the form of one. Its value stays out of the sentence: terminals are recorded and shared. */
 function readKey(given: string | undefined): string {
-  // `||`: an empty variable is as good as none.
-  const key = given || process.env.FOOTFALL_KEY || process.env.FOOTFALL_ADMIN_KEY;
+  const key = givenKey(given);
   if (!key) throw new ReprocessError('no key: pass --key, or set FOOTFALL_KEY or FOOTFALL_ADMIN_KEY');
   if (!isKey(key)) throw new ReprocessError('the key (--key, else FOOTFALL_KEY, else FOOTFALL_ADMIN_KEY) is not a key: accepts ff_admin_ and 43 letters and digits');
   return key;

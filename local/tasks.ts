@@ -3,7 +3,7 @@
 import type { Database, RootDatabase } from 'lmdb';
 import type { Hour } from '../core/hour.ts';
 import type { Clock, Task, Tasks } from '../core/ports.ts';
-import type { Announced } from '../core/rollup.ts';
+import { taskName, timeOf, type Announced } from '../core/rollup.ts';
 import { durably } from './lmdb.ts';
 
 /** A task in the queue. */
@@ -41,17 +41,13 @@ export interface TaskQueue extends Tasks {
 export const MAX_ATTEMPTS = 5;
 const FIRST_BACK_OFF_MS = 5_000;
 
-function keyOf(task: Task): string {
-  return task.kind === 'hour' ? `hour#${task.hour}` : `day#${task.day}`;
-}
-
 /** Texts whose greatest goes first; as text, each hour of a day is greater than the day itself. */
 function urgencyOf(task: Task): string {
-  return `${task.recompute ? 0 : 1} ${task.kind === 'hour' ? task.hour : task.day}`;
+  return `${task.recompute ? 0 : 1} ${timeOf(task)}`;
 }
 
-/** When an hour was announced last (a counter), and whether all its announcements were of rows delivered once more. */
-interface Announcement { number: number; recompute: boolean }
+/** Of an hour, the last one; whether it and those before it were of rows delivered once more only. */
+type Announcement = Pick<Announced, 'recompute'>;
 
 export function lmdbTasks(environment: RootDatabase, clock: Clock): TaskQueue {
   const storedAnnouncements: Database<Announcement, Hour> = environment.openDB({ name: 'announced', encoding: 'msgpack' });
@@ -59,7 +55,7 @@ export function lmdbTasks(environment: RootDatabase, clock: Clock): TaskQueue {
   // Memory is what decides, LMDB what survives: it gets the same changes in the same order.
   const announcements = new Map(storedAnnouncements.getRange().map(({ key, value }) => [key, value]));
   const queue = new Map(storedTasks.getRange().map(({ key, value }) => [key, value]));
-  /** The announcement of each hour as `announced` last told it. */
+  /** The announcement of each hour as `announced` last told it: a later one is another object. */
   const told = new Map<Hour, Announcement>();
   let counter = clock();
 
@@ -71,7 +67,7 @@ export function lmdbTasks(environment: RootDatabase, clock: Clock): TaskQueue {
   return {
     async announce(hours, again = false) {
       await durably(environment, hours.map((hour) => {
-        const announcement = { number: ++counter, recompute: again && announcements.get(hour)?.recompute !== false };
+        const announcement = { recompute: again && announcements.get(hour)?.recompute !== false };
         announcements.set(hour, announcement);
         return storedAnnouncements.put(hour, announcement);
       }));
@@ -90,7 +86,7 @@ export function lmdbTasks(environment: RootDatabase, clock: Clock): TaskQueue {
     },
     async send(tasks) {
       await durably(environment, tasks.map((task) => {
-        const key = keyOf(task);
+        const key = taskName(task);
         const before = queue.get(key)?.task;
         const recompute = task.recompute === true && (!before || before.recompute === true);
         const whole = task.kind === 'hour' && before?.kind === 'hour' && before.whole !== undefined ? { whole: before.whole } : {};
