@@ -8,6 +8,7 @@ import { DuckDBInstance, type DuckDBConnection } from '@duckdb/node-api';
 import { rowJson } from '../core/deliver/row.ts';
 import { ROW_COLUMNS, type Row } from '../core/event.ts';
 import { hourAfter, partitionOf, startOf, type Partition } from '../core/hour.ts';
+import { loaderOf } from '../core/load.ts';
 import type { Store, Task } from '../core/ports.ts';
 import { hourParameters, readCommits, runTask, type RollupPorts } from '../core/rollup.ts';
 import { duckdbLake, type LocalLake } from '../local/lake.ts';
@@ -132,8 +133,8 @@ function timed(what: string, { seconds, memory, error }: Phase, more: Partial<Me
 /** The rollup's ports on one machine; what is sent goes to `due`. */
 function portsOn(lake: LocalLake, registry: Store, metrics: Store, due: Task[]): RollupPorts {
   return {
-    lake, registry, metrics, clock: Date.now,
-    tasks: { announce: async () => undefined, send: async (tasks) => { due.push(...tasks); }, parked: async () => [] },
+    lake, registry, load: loaderOf({ lake, metrics }), clock: Date.now,
+    tasks: { send: async (tasks) => { due.push(...tasks); }, parked: async () => [] },
   };
 }
 

@@ -86,11 +86,6 @@ export interface Parked { task: Task; attempts: number; error: string }
 
 /** The queue of rollup tasks. */
 export interface Tasks {
-  /**
-   * Says that the rows of these hours changed; they become tasks at the next schedule.
-   * @param recompute they were only delivered once more
-   */
-  announce(hours: readonly Hour[], recompute?: boolean): Promise<void>;
   /** Queues tasks. One that waits already, or is parked, begins anew; unless both recompute, it does not count as one that does. */
   send(tasks: readonly Task[]): Promise<void>;
   parked(): Promise<Parked[]>;

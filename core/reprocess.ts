@@ -16,18 +16,25 @@ export interface ReprocessPorts {
   tasks: Tasks;
   clock: Clock;
   /** Everything put into the stream before this moment (epoch ms) is in the lake. */
-  deliveredThrough: () => number;
+  deliveredThrough: () => number | Promise<number>;
+  pace: Pace;
   /** How long records are kept as they came, ms. */
   rawKeptMs: number;
 }
 
-/** Hours under way at once, and hours looked at for more of them in one step. */
-const AHEAD = 100;
+/** How much a job has under way. */
+export interface Pace {
+  /** Hours at once. */
+  hours: number;
+  /** Records put into the stream by one step, and records looked at for them. */
+  records: number;
+  recordsRead: number;
+  /** Whether a step waits until what was sent before has been delivered: where live events wait behind it. */
+  waits: boolean;
+}
+
+/** Hours looked at for more of them in one step. */
 const LOOK_AT = 1000;
-/** Records put into the stream before the ones before have been delivered: live events wait behind no more. */
-const REPLAY_AT_ONCE = 20_000;
-/** Records looked at for them in one step. */
-const READ_AT_ONCE = 200_000;
 const PUT_AT_ONCE = 500;
 
 /** Hours to be rolled up again, both included; with `replay` from their records as they came. */
@@ -174,9 +181,10 @@ export async function advanceReprocess(ports: ReprocessPorts): Promise<void> {
   else await roll(job, ports);
 }
 
-/** Puts some of the job's records into the stream again, as soon as those before have been delivered. */
-async function replay(job: Job, { lake, registry, stream, clock, deliveredThrough }: ReprocessPorts): Promise<void> {
-  if (deliveredThrough() < job.sent_at) return;
+/** Puts some of the job's records into the stream again. */
+async function replay(job: Job, { lake, registry, stream, clock, deliveredThrough, pace }: ReprocessPorts): Promise<void> {
+  const delivered = (await deliveredThrough()) >= job.sent_at;
+  if (!delivered && pace.waits) return;
   const created = Date.parse(job.created_at);
   const files_failed = [...job.files_failed];
   let { arrived, part, records_skipped } = job;
@@ -196,14 +204,16 @@ async function replay(job: Job, { lake, registry, stream, clock, deliveredThroug
     for (let i = 0; i < again.length; i += PUT_AT_ONCE) await stream.put(again.slice(i, i + PUT_AT_ONCE));
     sent += again.length;
     read += records?.length ?? 0;
-    if (sent >= REPLAY_AT_ONCE || read >= READ_AT_ONCE) break;
+    if (sent >= pace.records || read >= pace.recordsRead) break;
   }
+  // It ends with a step that finds no more, after what was sent last has been delivered.
+  const ends = sent === 0 && read < pace.recordsRead;
+  if (ends && !delivered) return;
   await registry.put([itemOf({
     ...job, arrived, part, records_skipped, files_failed,
-    // It ends with a step that finds no more, after what was sent last has been delivered.
-    state: sent === 0 && read < READ_AT_ONCE ? 'rolling' : 'replaying',
+    state: ends ? 'rolling' : 'replaying',
     records_replayed: job.records_replayed + sent,
-    sent_at: clock(),
+    sent_at: sent > 0 ? clock() : job.sent_at,
   })]);
 }
 
@@ -226,12 +236,12 @@ async function readAll(part: string, lake: Lake): Promise<string[] | undefined> 
 }
 
 /** Sees which hours are done, and sends tasks for as many more; at the end, waits for the days they changed. */
-async function roll(job: Job, { lake, registry, tasks, clock }: ReprocessPorts): Promise<void> {
+async function roll(job: Job, { lake, registry, tasks, clock, pace }: ReprocessPorts): Promise<void> {
   const parked = new Set((await tasks.parked()).map(({ task }) => timeOf(task)));
   const { running, done, failed } = await progress(job, registry, parked);
   const begun: Hour[] = [];
   let { next } = job;
-  for (let looked = 0; looked < LOOK_AT && running.length + begun.length < AHEAD && next >= job.from; looked++, next = hourAfter(next, -1)) {
+  for (let looked = 0; looked < LOOK_AT && running.length + begun.length < pace.hours && next >= job.from; looked++, next = hourAfter(next, -1)) {
     const known = (await readCommits(registry, next, next)).size > 0 || (await lake.sizeOf(partitionOf(next))) > 0;
     if (known) begun.push(next);
   }

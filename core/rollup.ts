@@ -3,8 +3,8 @@
 // before: the lake (core/deliver.ts); next: the metrics store (core/serve.ts)
 import { randomBytes } from 'node:crypto';
 import { hourAfter, hoursOfLocalDay, partitionOf, startOf, type Hour } from './hour.ts';
-import { dayItems, hourItem, isSame } from './items.ts';
-import type { Clock, HourTask, Lake, Query, ResultRow, Store, StoreItem, Task, Tasks } from './ports.ts';
+import type { Loader } from './load.ts';
+import type { Clock, HourTask, Lake, Query, Store, StoreItem, Task, Tasks } from './ports.ts';
 import { EXACT } from './sketch.ts';
 import type { LocalDay } from './zone.ts';
 
@@ -16,8 +16,8 @@ export const TOP_VALUES = 100;
 export interface RollupPorts {
   lake: Lake;
   registry: Store;
-  metrics: Store;
   tasks: Tasks;
+  load: Loader;
   clock: Clock;
 }
 
@@ -28,7 +28,7 @@ export type Run = string;
 export interface Commit {
   /** The run whose rows count; absent before the first commit. */
   run?: Run;
-  /** When it was committed, and when the hour was last rolled up, with or without a difference; epoch ms. */
+  /** When it was committed, and as of when the hour's rows were last looked at, with or without a difference; epoch ms. */
   committedAt?: number;
   checkedAt?: number;
   /** What the committed run holds, of all sites. */
@@ -105,39 +105,9 @@ export function runTask(task: Task, ports: RollupPorts): Promise<number> {
 /** Sites of one query of a day, which holds up to 2,000 values of each until it has them all. */
 const SITES_AT_ONCE = 10_000;
 
-/** Items in flight to the store at once while loading. */
-const LOAD_BATCH = 500;
-
-/**
- * Writes the items of every row of the parts; resolves to how many it wrote.
- * @param sparing leaves out those that are in the store as they are, but for the run they name
- */
-async function load(parts: readonly string[], itemsOf: (row: ResultRow) => StoreItem[], sparing: boolean, { lake, metrics }: RollupPorts): Promise<number> {
-  let written = 0;
-  let batch: StoreItem[] = [];
-  const flush = async () => {
-    const items = sparing ? await differing(batch, metrics) : batch;
-    if (items.length > 0) await metrics.put(items);
-    written += items.length;
-    batch = [];
-  };
-  for (const part of parts) {
-    for await (const row of lake.rows(part)) {
-      batch.push(...itemsOf(row));
-      if (batch.length >= LOAD_BATCH) await flush();
-    }
-  }
-  if (batch.length > 0) await flush();
-  return written;
-}
-
-async function differing(items: readonly StoreItem[], metrics: Store): Promise<StoreItem[]> {
-  const stored = await Promise.all(items.map(({ pk, sk }) => metrics.get(pk, sk)));
-  return items.filter((item, i) => !isSame(item, stored[i]));
-}
-
 async function rollUpHour({ hour, recompute = false, whole }: HourTask, ports: RollupPorts): Promise<number> {
-  const { lake, registry, clock } = ports;
+  const { lake, registry, load, clock } = ports;
+  const checkedAt = clock();
   const before = await readCommit(registry, hour);
   const run = await newRun(ports, hour);
   await lake.unload({
@@ -157,22 +127,21 @@ async function rollUpHour({ hour, recompute = false, whole }: HourTask, ports: R
   if (days.size === 0) {
     // Nothing differs: what is committed stays, and what this run wrote is not needed.
     await removeRun(run, lake);
-    await writeCommit(registry, hour, { ...before, checkedAt: clock(), ...(whole !== undefined && { whole }) });
+    await writeCommit(registry, hour, { ...before, checkedAt, ...(whole !== undefined && { whole }) });
     await sendOwedDays(hour, recompute, ports);
     return 0;
   }
   await writeCommit(registry, hour, { ...before, pending: [...before.pending, run] });
   const parts = await lake.unload({ statement: 'hour_items', reads: { hours: [run], changes: [run] }, parameters: { run } }, `items/run=${run}`);
-  const items = await load(parts, (row) => [hourItem(hour, run, row)], whole !== undefined, ports);
+  const items = await load(parts.map((part) => ({ part, run, of: { hour }, sparing: whole !== undefined })));
   await lake.remove(`items/run=${run}`);
   const summary = await summarize(run, ports);
 
   // Both before the commit: what is noted too early does no harm, what is noted too late may be lost.
   await registry.put([...days].map((day) => ({ pk: 'owed', sk: `${day}#${run}`, run, hour, whole: whole !== undefined })));
   await noteRemovable([...before.pending, ...committed], hour, ports);
-  const now = clock();
   const by = whole ?? before.whole;
-  await writeCommit(registry, hour, { run, committedAt: now, checkedAt: now, summary, pending: [], ...(by !== undefined && { whole: by }) });
+  await writeCommit(registry, hour, { run, committedAt: clock(), checkedAt, summary, pending: [], ...(by !== undefined && { whole: by }) });
   await sendOwedDays(hour, recompute, ports);
   return items;
 }
@@ -222,12 +191,16 @@ async function sendOwedDays(hour: Hour, recompute: boolean, { registry, tasks }:
 }
 
 async function rollUpDay(day: LocalDay, ports: RollupPorts): Promise<number> {
-  const { lake, registry } = ports;
-  const owed = await registry.range('owed', `${day}#`, `${day}#${LAST}`);
+  const { lake, registry, load } = ports;
+  const noted = await registry.range('owed', `${day}#`, `${day}#${LAST}`);
+  if (noted.length === 0) return 0;
+  const { from, to } = hoursOfLocalDay(day);
+  const commits = await readCommits(registry, from, to);
+  // What an hour notes before its commit is of no use before it either: the hour sends a task of its own then.
+  const owed = noted.filter(({ run, hour }) => commits.get(hour as Hour)?.pending.includes(run as Run) !== true);
   if (owed.length === 0) return 0;
   const changed = owed.map((item) => item.run as Run);
-  const { from, to } = hoursOfLocalDay(day);
-  const runs = [...(await readCommits(registry, from, to)).values()].flatMap(({ run }) => (run === undefined ? [] : [run]));
+  const runs = [...commits.values()].flatMap(({ run }) => (run === undefined ? [] : [run]));
   const run = await newRun(ports);
   const sparing = owed.some(({ whole }) => whole === true);
   const starts = await slices(day, changed, run, ports);
@@ -241,7 +214,7 @@ async function rollUpDay(day: LocalDay, ports: RollupPorts): Promise<number> {
       },
       `items/run=${run}`,
     );
-    items += await load(parts, (row) => dayItems(day, run, row), sparing, ports);
+    items += await load(parts.map((part) => ({ part, run, of: { day }, sparing })));
   }
   await lake.remove(`items/run=${run}`);
   // Not what a commit noted meanwhile: that has a task of its own.

@@ -11,10 +11,10 @@ import { gzip } from 'node:zlib';
 import { isReplay } from '../core/collect.ts';
 import { transform, type TransformPorts } from '../core/deliver.ts';
 import { hourOf, partitionOf, type Hour, type Partition } from '../core/hour.ts';
-import type { Tasks } from '../core/ports.ts';
 import { filesIn, removeAll, writeWhole } from './files.ts';
 import type { LocalLake } from './lake.ts';
 import type { Log, LogRecord } from './stream.ts';
+import type { TaskQueue } from './tasks.ts';
 
 /** Records, and about as many characters, of one round. */
 const ROUND = { records: 20_000, chars: 32_000_000 };
@@ -26,7 +26,7 @@ const compress = promisify<string, { level: number }, Buffer>(gzip);
 export interface DeliverPorts extends TransformPorts {
   log: Log;
   lake: LocalLake;
-  tasks: Tasks;
+  tasks: Pick<TaskQueue, 'announce'>;
   lakeFolder: string;
   temporary: string;
   /** News for the operator, a line each. */

@@ -1,11 +1,14 @@
 // One round of rollups on one machine: announced hours become tasks, and the tasks are carried out one by one.
 // before: local/deliver.ts; next: core/serve.ts
 import { isDeepStrictEqual } from 'node:util';
+import { loaderOf } from '../core/load.ts';
+import type { Store } from '../core/ports.ts';
 import { readProgress, writeProgress, type Progress } from '../core/progress.ts';
 import { runTask, tasksFor, type RollupPorts } from '../core/rollup.ts';
 import type { TaskQueue, Waiting } from './tasks.ts';
 
-export interface RollupRoundPorts extends RollupPorts {
+export interface RollupRoundPorts extends Omit<RollupPorts, 'load'> {
+  metrics: Store;
   tasks: TaskQueue;
   /** Everything received before this moment (epoch ms) is in the lake, and its hours have been announced. */
   deliveredThrough: () => number;
@@ -23,6 +26,7 @@ const EVERYDAY_TASKS = 5;
 /** Runs the tasks that are due, newest first. A task that fails is put back or parked, and holds up no other. */
 export async function rollupRound(ports: RollupRoundPorts): Promise<void> {
   const { tasks, registry, clock, deliveredThrough, budgetMs, report } = ports;
+  const load = loaderOf(ports);
   const began = clock();
   const through = deliveredThrough();
   const announced = tasks.announced();
@@ -32,7 +36,7 @@ export async function rollupRound(ports: RollupRoundPorts): Promise<void> {
   for (let waiting = tasks.next(); waiting; waiting = tasks.next()) {
     if (clock() - began > (waiting.task.recompute ? Math.min(RECOMPUTE_BUDGET_MS, budgetMs) : budgetMs)) break;
     try {
-      done.items += await runTask(waiting.task, ports);
+      done.items += await runTask(waiting.task, { ...ports, load });
       await tasks.done(waiting);
       done[waiting.task.kind]++;
     } catch (error) {

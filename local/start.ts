@@ -8,7 +8,7 @@ import type { AddressInfo } from 'node:net';
 import { countryTable } from '../core/deliver/place.ts';
 import { findKey, isKey, listKeys, newKey, storeKey } from '../core/keys.ts';
 import type { Store } from '../core/ports.ts';
-import { advanceReprocess } from '../core/reprocess.ts';
+import { advanceReprocess, type Pace } from '../core/reprocess.ts';
 import { removeOldRuns } from '../core/rollup.ts';
 import { removeExpiredSalts, storedSalts } from '../core/salts.ts';
 import { cachedSites } from '../core/sites.ts';
@@ -67,6 +67,8 @@ const ROLLUP_BUDGET_MS = 10_000;
 const ROLLUP_SHARE = 1 / 3;
 /** Bytes the engine holds in memory, if that is no more than half of the machine's. */
 const ENGINE_MEMORY = 2.5 * 2 ** 30;
+/** A job's steps: no more than 100 hours wait at once, and no more than 20,000 records stand before live events. */
+const REPROCESS_PACE: Pace = { hours: 100, records: 20_000, recordsRead: 200_000, waits: true };
 const SITE_CACHE_MS = 2_000;
 /** How long raw records are kept, and with them the salts of cookieless visitors. */
 const RAW_KEPT_MS = 30 * 86_400_000;
@@ -148,7 +150,7 @@ export async function start(options: StartOptions): Promise<Running> {
     every('rollup', options.rollupEveryMs ?? ROLLUP_EVERY_MS, 1 / (options.rollupShare ?? ROLLUP_SHARE) - 1, async () => {
       await rollupRound({ lake, registry, metrics, tasks, clock, report, budgetMs: ROLLUP_BUDGET_MS, deliveredThrough: () => deliveredThrough });
     }, report),
-    every('reprocessing', REPROCESS_EVERY_MS, 0, () => advanceReprocess({ lake, registry, stream: log, tasks, clock, rawKeptMs: RAW_KEPT_MS, deliveredThrough: () => deliveredThrough }), report),
+    every('reprocessing', REPROCESS_EVERY_MS, 0, () => advanceReprocess({ lake, registry, stream: log, tasks, clock, rawKeptMs: RAW_KEPT_MS, pace: REPROCESS_PACE, deliveredThrough: () => deliveredThrough }), report),
     every('housekeeping', HOUSEKEEPING_EVERY_MS, 0, async () => {
       await removeOldRuns({ lake, registry, clock }, OLD_RUNS_KEPT_MS);
       await removeExpiredSalts(registry, clock);

@@ -23,6 +23,11 @@ export interface Waiting {
 }
 
 export interface TaskQueue extends Tasks {
+  /**
+   * Says that the rows of these hours changed; they become tasks at the next round.
+   * @param again they were only delivered once more
+   */
+  announce(hours: readonly Hour[], again?: boolean): Promise<void>;
   announced(): Announced[];
   /** Forgets announcements, unless the hour was announced again since they were read. */
   taken(hours: readonly Announced[]): Promise<void>;

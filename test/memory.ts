@@ -3,6 +3,7 @@
 import type { Context, Draft } from '../core/deliver/draft.ts';
 import type { TransformPorts } from '../core/deliver.ts';
 import type { Envelope } from '../core/event.ts';
+import type { Pace } from '../core/reprocess.ts';
 import type { Lake, Store, StoreItem, Tasks } from '../core/ports.ts';
 import type { Site } from '../core/sites.ts';
 
@@ -49,7 +50,10 @@ export class MemoryStore implements Store {
 
 /** A lake and a queue for functions that are not asked about them. */
 export const NO_LAKE = {} as Lake;
-export const NO_TASKS: Tasks = { announce: async () => undefined, send: async () => undefined, parked: async () => [] };
+export const NO_TASKS: Tasks = { send: async () => undefined, parked: async () => [] };
+
+/** How much jobs of reprocessing have under way, as on one machine. */
+export const PACE: Pace = { hours: 100, records: 20_000, recordsRead: 200_000, waits: true };
 
 export function siteOf(settings: Partial<Site> = {}): Site {
   const created = '2026-01-01T00:00:00.000Z';

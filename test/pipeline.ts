@@ -3,7 +3,8 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { beaconEnvelope, packBatch } from '../core/collect.ts';
-import type { Store, StoreItem, Tasks } from '../core/ports.ts';
+import { loaderOf } from '../core/load.ts';
+import type { Store, StoreItem } from '../core/ports.ts';
 import { statsQuery, timeseriesQuery, breakdownQuery } from '../core/query.ts';
 import { storedSalts } from '../core/salts.ts';
 import { breakdown, stats, timeseries, type MetricValues } from '../core/serve.ts';
@@ -15,7 +16,8 @@ import { openEnvironment } from '../local/lmdb.ts';
 import { rollupRound } from '../local/rollup.ts';
 import { lmdbStore } from '../local/store.ts';
 import { lmdbLog } from '../local/stream.ts';
-import { lmdbTasks } from '../local/tasks.ts';
+import { lmdbTasks, type TaskQueue } from '../local/tasks.ts';
+import { PACE } from './memory.ts';
 import { temporaryFolder } from './process.ts';
 
 /** A store that remembers what was put into it. */
@@ -45,7 +47,7 @@ export async function openPipeline(t: TestContext, now: string) {
   const tasks = lmdbTasks(environments[1], clock);
   const sites = cachedSites(registry, clock, 0);
   const deliverPorts = { log, lake, tasks, lakeFolder, temporary, sites, salts: storedSalts(registry, clock, 1000), countryOf: (() => undefined) as (ip: string) => string | undefined, clock, report };
-  const reprocessPorts = { lake, registry, stream: log, tasks, clock, rawKeptMs: 30 * 86_400_000, deliveredThrough: clock };
+  const reprocessPorts = { lake, registry, stream: log, tasks, clock, rawKeptMs: 30 * 86_400_000, deliveredThrough: clock, pace: PACE };
   let requests = 0;
 
   const ask = async (site: string, parameters: Record<string, string>) => ({
@@ -54,7 +56,7 @@ export async function openPipeline(t: TestContext, now: string) {
   });
 
   return {
-    folder, lakeFolder, lake, log, registry, metrics, tasks, reports, clock,
+    folder, lakeFolder, lake, log, registry, metrics, tasks, reports, clock, load: loaderOf({ lake, metrics }),
     /** Items put into the metrics store so far. */
     written,
     /** Sets the clock. */
@@ -73,7 +75,7 @@ export async function openPipeline(t: TestContext, now: string) {
       await log.put(envelopes.map((envelope) => JSON.stringify(envelope)));
     },
     /** One round of delivery; the tasks may be replaced by ones that fail. */
-    async deliver(announcing: Tasks = tasks) {
+    async deliver(announcing: Pick<TaskQueue, 'announce'> = tasks) {
       time.now += 1;
       await deliverRound({ ...deliverPorts, tasks: announcing });
     },

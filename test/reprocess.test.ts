@@ -10,7 +10,7 @@ import { newKey, storeKey } from '../core/keys.ts';
 import { adminHandler } from '../lambdas/admin.ts';
 import { advanceReprocess, type ShownJob } from '../core/reprocess.ts';
 import type { ShownEstimate } from '../local/client.ts';
-import { MemoryStore, NO_LAKE, NO_TASKS } from './memory.ts';
+import { MemoryStore, NO_LAKE, NO_TASKS, PACE } from './memory.ts';
 import { ADMIN_KEY, BROWSER, api, beacon, countedUntilNow, makeSite, runToEnd, startProcess, temporaryFolder, until } from './process.ts';
 
 const THIS_HOUR = hourOf(Date.now());
@@ -191,7 +191,7 @@ test('A job is cancelled by its id; one that is over, or that never was, is not 
   assert.equal((await ask('DELETE', keys.read, { job })).status, 403);
   assert.equal((await ask('DELETE', keys.admin, { job: 'another' })).status, 404);
   assert.equal((await ask('DELETE', keys.admin, { job })).status, 202);
-  await advanceReprocess({ registry, lake: NO_LAKE, stream: { put: async () => undefined }, tasks: NO_TASKS, clock: () => CLOCK, deliveredThrough: () => CLOCK, rawKeptMs: 0 });
+  await advanceReprocess({ registry, lake: NO_LAKE, stream: { put: async () => undefined }, tasks: NO_TASKS, clock: () => CLOCK, deliveredThrough: () => CLOCK, rawKeptMs: 0, pace: PACE });
   assert.equal((await ask('GET', keys.admin)).answer.jobs?.[0]?.state, 'cancelled');
   assert.equal((await ask('DELETE', keys.admin, { job })).status, 404);
 });

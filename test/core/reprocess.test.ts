@@ -6,7 +6,7 @@ import { pathToFileURL } from 'node:url';
 import { hoursBetween } from '../../core/hour.ts';
 import type { HourTask, Task } from '../../core/ports.ts';
 import { advanceReprocess, beginReprocess, cancelReprocess, estimate, listJobs, type ReprocessPorts } from '../../core/reprocess.ts';
-import { MemoryStore, NOW } from '../memory.ts';
+import { MemoryStore, NOW, PACE } from '../memory.ts';
 import type { deliverRound } from '../../local/deliver.ts';
 import { openPipeline, type Pipeline } from '../pipeline.ts';
 import { temporaryFolder } from '../process.ts';
@@ -281,8 +281,8 @@ async function monthsPorts() {
   const time = { now: NOW };
   const lake = { sizeOf: async () => 10, rawParts: async () => [] } as unknown as ReprocessPorts['lake'];
   const ports: ReprocessPorts = {
-    registry, lake, stream: { put: async () => undefined }, clock: () => time.now, deliveredThrough: () => time.now, rawKeptMs: 30 * 86_400_000,
-    tasks: { announce: async () => undefined, send: async (tasks) => { sent.push(...tasks); }, parked: async () => [] },
+    registry, lake, stream: { put: async () => undefined }, clock: () => time.now, deliveredThrough: () => time.now, rawKeptMs: 30 * 86_400_000, pace: PACE,
+    tasks: { send: async (tasks) => { sent.push(...tasks); }, parked: async () => [] },
   };
   return { registry, ports, sent, time, hours };
 }
