@@ -17,7 +17,7 @@ export interface Load {
 /** Loads parts, in any order; resolves to how many items it wrote when all of them are in the store. */
 export type Loader = (loads: readonly Load[]) => Promise<number>;
 
-export interface LoadPorts { lake: Lake; metrics: Store }
+export interface LoadPorts { lake: Pick<Lake, 'rows'>; metrics: Pick<Store, 'get' | 'put'> }
 
 /** Items in flight to the store at once. */
 const BATCH = 500;
@@ -41,7 +41,7 @@ export async function loadPart({ part, run, of, sparing }: Load, { lake, metrics
   return written;
 }
 
-async function differing(items: readonly StoreItem[], metrics: Store): Promise<StoreItem[]> {
+async function differing(items: readonly StoreItem[], metrics: LoadPorts['metrics']): Promise<StoreItem[]> {
   const stored = await Promise.all(items.map(({ pk, sk }) => metrics.get(pk, sk)));
   return items.filter((item, i) => !isSame(item, stored[i]));
 }

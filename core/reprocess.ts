@@ -10,7 +10,7 @@ import { readCommits, readOwed, timeOf, type Owed } from './rollup.ts';
 import type { LocalDay } from './zone.ts';
 
 export interface ReprocessPorts {
-  lake: Lake;
+  lake: Pick<Lake, 'sizeOf' | 'rawParts' | 'records'>;
   registry: Store;
   stream: Stream;
   tasks: Tasks;
@@ -82,7 +82,7 @@ export function shownJob({
   return { id, from, to, replay, state, created_at, finished_at, hours, hours_done, hours_failed, days_failed, records_replayed, records_skipped, files_failed };
 }
 
-type JobPorts = Pick<ReprocessPorts, 'lake' | 'registry' | 'clock' | 'rawKeptMs'>;
+type JobPorts = Pick<ReprocessPorts, 'registry' | 'clock' | 'rawKeptMs'> & { lake: Pick<Lake, 'sizeOf' | 'rawParts'> };
 
 /** What would be done. */
 export async function estimate(range: Reprocess, ports: JobPorts): Promise<Estimate> {
@@ -218,14 +218,14 @@ async function replay(job: Job, { lake, registry, stream, clock, deliveredThroug
 }
 
 /** The files of records that a job has not read yet, to the hour in which it was made. */
-async function* partsAfter({ arrived, part, created_at }: Job, lake: Lake): AsyncIterable<{ arrived: Hour; part: string }> {
+async function* partsAfter({ arrived, part, created_at }: Job, lake: ReprocessPorts['lake']): AsyncIterable<{ arrived: Hour; part: string }> {
   for (const hour of hoursBetween(arrived, hourOf(Date.parse(created_at)))) {
     for (const { name } of await lake.rawParts(hour)) if (name > part) yield { arrived: hour, part: name };
   }
 }
 
 /** The records of a file, or undefined where it cannot be read: one damaged file must not keep the others. */
-async function readAll(part: string, lake: Lake): Promise<string[] | undefined> {
+async function readAll(part: string, lake: ReprocessPorts['lake']): Promise<string[] | undefined> {
   const records: string[] = [];
   try {
     for await (const record of lake.records(part)) records.push(record);

@@ -251,7 +251,7 @@ async function noteRemovable(runs: readonly Run[], hour: Hour | undefined, { reg
  * Removes the files of runs that were superseded, or have died, longer ago than `keptMs`: longer than any task takes,
  * so that none loses what it reads or writes.
  */
-export async function removeOldRuns({ lake, registry, clock }: Pick<RollupPorts, 'lake' | 'registry' | 'clock'>, keptMs: number): Promise<void> {
+export async function removeOldRuns({ lake, registry, clock }: Pick<RollupPorts, 'registry' | 'clock'> & { lake: Pick<Lake, 'remove'> }, keptMs: number): Promise<void> {
   const until = clock() - keptMs;
   const due = (await registry.range('removable', '', compact(until))).filter(({ at }) => Number(at) <= until);
   if (due.length === 0) return;
@@ -267,6 +267,6 @@ export async function removeOldRuns({ lake, registry, clock }: Pick<RollupPorts,
   }
 }
 
-async function removeRun(run: Run, lake: Lake): Promise<void> {
+async function removeRun(run: Run, lake: Pick<Lake, 'remove'>): Promise<void> {
   await Promise.all([lake.remove(`hours/run=${run}`), lake.remove(`changes/run=${run}`), lake.remove(`items/run=${run}`)]);
 }

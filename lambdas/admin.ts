@@ -11,8 +11,8 @@ import { httpHandler, jsonOf, parametersOf, siteOf, type Handler } from './http.
 
 export interface AdminPorts {
   registry: Store;
-  lake: Lake;
-  tasks: Tasks;
+  lake: Pick<Lake, 'sizeOf' | 'rawParts'>;
+  tasks: Pick<Tasks, 'parked'>;
   clock: Clock;
   /** What the engine's operator charges for reading, US dollars a terabyte (10^12 bytes). */
   usdPerTerabyte: number;
