@@ -25,8 +25,11 @@ const DESCRIBE: readonly Step[] = [bot, place, device, page, source, visitor, sk
 
 /** What became of one stream record. */
 export type Delivered =
-  /** Its rows, one JSON object a line, and the hour they belong to. An envelope without events has none. */
-  | { kind: 'rows'; partition: Partition; rows: string[] }
+  /**
+   * Its rows, one JSON object each, and the hour they belong to. An envelope without events has none.
+   * `events` are what it held, `rejected` how many of them were refused; a row can speak for many, and items have rows, too.
+   */
+  | { kind: 'rows'; partition: Partition; rows: string[]; events: number; rejected: number }
   /** It is no envelope, or a step broke on it; it goes, whole, to `failed/`. */
   | { kind: 'failed'; message: string };
 
@@ -148,11 +151,14 @@ function firstTime(events: readonly unknown[] | Refused, at: number): number | u
 
 function describe({ hourStart, drafts }: Batch, context: Context): Delivered {
   const rows: string[] = [];
+  const counts = { events: 0, rejected: 0 };
   for (const progress of drafts) {
     const { draft, events = 1 } = progress;
     if (!progress.refused) run(DESCRIBE, progress, context);
+    counts.events += events;
+    if (progress.refused) counts.rejected += events;
     if (progress.refused) rows.push(rowJson(refusedRow(draft, progress.refused, context.processedAt, events)));
     else rows.push(rowJson(draft), ...itemRows(draft).map(rowJson));
   }
-  return { kind: 'rows', partition: partitionOf(hourOf(hourStart)), rows };
+  return { kind: 'rows', partition: partitionOf(hourOf(hourStart)), rows, ...counts };
 }

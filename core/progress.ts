@@ -1,6 +1,6 @@
 // How far the numbers are complete, and where they are not. Written by whoever runs the rollups, read by the API.
 import { HOUR_MS, startOf, type Hour } from './hour.ts';
-import type { Store } from './ports.ts';
+import type { Parked, Store } from './ports.ts';
 import { dayAfter, startOfLocalDay, type LocalDay } from './zone.ts';
 
 export interface Progress {
@@ -9,6 +9,16 @@ export interface Progress {
   /** Hours and local days whose tasks failed too often: they wait for an operator. */
   parkedHours: Hour[];
   parkedDays: LocalDay[];
+}
+
+/** Progress up to a moment; what is parked is missing, unless it counts anew what is counted already. */
+export function progressOf(completeThrough: number | undefined, parked: readonly Pick<Parked, 'task'>[]): Progress {
+  const missing = parked.map(({ task }) => task).filter(({ recompute }) => !recompute);
+  return {
+    completeThrough,
+    parkedHours: missing.flatMap((task) => (task.kind === 'hour' ? [task.hour] : [])).sort(),
+    parkedDays: missing.flatMap((task) => (task.kind === 'day' ? [task.day] : [])).sort(),
+  };
 }
 
 export async function readProgress(registry: Store): Promise<Progress> {
@@ -27,4 +37,28 @@ export function notCounted({ from, to, time_zone }: { from: LocalDay; to: LocalD
     ...parkedHours.filter((hour) => startOf(hour) < end && startOf(hour) + HOUR_MS > start),
     ...parkedDays.filter((day) => day >= from && day <= to),
   ];
+}
+
+/** What the pipeline says of itself. */
+export interface Health {
+  /** Age of the oldest event that may not be in the lake yet, seconds; null when all are. */
+  oldest_undelivered_seconds: number | null;
+  /** Rollup tasks that wait, and those that failed too often and were put aside. */
+  waiting_tasks: number;
+  parked_tasks: number;
+}
+
+/** Notes what is known of the pipeline, for a reader that cannot look for itself. */
+export async function writeHealth(registry: Store, { deliveredThrough, waitingTasks, parkedTasks }: { deliveredThrough: number; waitingTasks: number; parkedTasks: number }): Promise<void> {
+  await registry.put([{ pk: 'status', sk: 'health', delivered_through: deliveredThrough, waiting_tasks: waitingTasks, parked_tasks: parkedTasks }]);
+}
+
+/** What was noted last; the age goes on growing where nothing is noted any more. */
+export async function readHealth(registry: Store, now: number): Promise<Health> {
+  const item = await registry.get('status', 'health');
+  return {
+    oldest_undelivered_seconds: item ? Math.max(0, Math.round((now - (item.delivered_through as number)) / 1000)) : null,
+    waiting_tasks: (item?.waiting_tasks ?? 0) as number,
+    parked_tasks: (item?.parked_tasks ?? 0) as number,
+  };
 }

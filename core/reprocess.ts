@@ -169,16 +169,20 @@ export async function listJobs(registry: Store): Promise<Job[]> {
   return jobs.sort((a, b) => (a.created_at < b.created_at ? -1 : 1));
 }
 
-/** Moves the oldest job that is not done yet on a little; whatever dies on the way is done again by the next call. */
-export async function advanceReprocess(ports: ReprocessPorts): Promise<void> {
+/**
+ * Moves the oldest job that is not done yet on a little; whatever dies on the way is done again by the next call.
+ * @returns the job as it was before; undefined where all are over
+ */
+export async function advanceReprocess(ports: ReprocessPorts): Promise<Job | undefined> {
   const { registry, clock } = ports;
   const job = (await listJobs(registry)).find((one) => !isOver(one));
-  if (!job) return;
+  if (!job) return undefined;
   if (await registry.get('cancel', job.id)) {
     await registry.put([itemOf({ ...job, state: 'cancelled', finished_at: new Date(clock()).toISOString() })]);
     await registry.remove([{ pk: 'cancel', sk: job.id }]);
   } else if (job.state === 'replaying') await replay(job, ports);
   else await roll(job, ports);
+  return job;
 }
 
 /** Puts some of the job's records into the stream again. */

@@ -7,7 +7,8 @@ import { Problem, type FieldError } from '../core/problem.ts';
 import { beginReprocess, cancelReprocess, estimate, listJobs, shownJob, type Reprocess } from '../core/reprocess.ts';
 import { readCommits, taskName, timeOf, type Commit } from '../core/rollup.ts';
 import { checkSite, isSiteId, listSites, readSite, writeSite } from '../core/sites.ts';
-import { httpHandler, jsonOf, parametersOf, siteOf, type Handler } from './http.ts';
+import { wired } from './function.ts';
+import { httpHandler, jsonOf, observedHttp, parametersOf, siteOf, type Handler } from './http.ts';
 
 export interface AdminPorts {
   registry: Store;
@@ -152,3 +153,21 @@ function checkKey(body: unknown): { scope: Scope; label: string } {
   if (errors.length > 0) throw Problem.ofFields(422, errors);
   return { scope: scope as Scope, label: label as string };
 }
+
+/** Athena's list price in most regions (2026-11). */
+const ATHENA_USD_PER_TERABYTE = 5;
+const DAY_MS = 86_400_000;
+
+export const handler = wired('admin', async ({ REGISTRY_TABLE, BUCKET, RAW_DAYS }, observer) => {
+  const [{ dynamo, s3 }, { dynamoStore }, { s3Lake }, { parkedTasks }] = await Promise.all([
+    import('./aws/clients.ts'), import('./aws/store.ts'), import('./aws/lake.ts'), import('./aws/tasks.ts'),
+  ]);
+  const registry = dynamoStore(dynamo(), REGISTRY_TABLE, { consistent: true });
+  return observedHttp(observer, (onError) => adminHandler({
+    registry, onError, clock: Date.now,
+    lake: s3Lake(s3(), BUCKET),
+    tasks: { parked: () => parkedTasks(registry) },
+    usdPerTerabyte: ATHENA_USD_PER_TERABYTE,
+    rawKeptMs: Number(RAW_DAYS) * DAY_MS,
+  }));
+});

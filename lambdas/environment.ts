@@ -48,6 +48,8 @@ export const SKIPPED = `${PREFIXES.failed}processing-failed/`;
 
 /** The namespace of all metrics, and what the functions say in it; alarms and the dashboard take their names from here. */
 export const NAMESPACE = 'Footfall';
+/** A number is one number, whichever function says it; but CloudWatch takes none from a log without a dimension. */
+export const DIMENSIONS = { service: 'footfall' } as const;
 export const SIGNALS = {
   /** deliver: events that became rows, of them refused ones, and records that are no envelopes. */
   events: 'Events',

@@ -9,6 +9,8 @@ import { Problem } from '../core/problem.ts';
 import type { Parameters } from '../core/query.ts';
 import { ROUTES, routeKey, type HandlerName, type RouteKeyOf } from '../core/routes.ts';
 import { isSiteId, readSite, type Site } from '../core/sites.ts';
+import { SIGNALS } from './environment.ts';
+import type { Observer } from './function.ts';
 
 /** A request whose key has been checked against its route. */
 export type Request = APIGatewayProxyEventV2 & { key?: Key };
@@ -41,6 +43,19 @@ export function httpHandler<H extends HandlerName>(
         ...(body !== undefined && { body: JSON.stringify(body) }),
       };
     });
+}
+
+/** A handler whose routes, answers and errors are told. The path stays out of it: it may hold what clients made up. */
+export function observedHttp(observer: Observer, make: (onError: (error: unknown) => void) => Handler): Handler {
+  const handler = make((error) => {
+    observer.count(SIGNALS.errors, 1);
+    observer.error(error);
+  });
+  return async (event, context) => {
+    const response = await handler(event, context);
+    observer.note({ route: event.routeKey, status: response.statusCode });
+    return response;
+  };
 }
 
 /** Turns whatever was thrown into a response: a Problem into its own, anything else into a 500 that tells nothing. */

@@ -2,8 +2,9 @@
 import { packBatch } from '../core/collect.ts';
 import { StreamUnavailable, type Clock, type Store, type Stream } from '../core/ports.ts';
 import { Problem } from '../core/problem.ts';
-import type { Sites } from '../core/sites.ts';
-import { bodyOf, httpHandler, noSuchSite, type Handler } from './http.ts';
+import { cachedSites, type Sites } from '../core/sites.ts';
+import { wired } from './function.ts';
+import { bodyOf, httpHandler, noSuchSite, observedHttp, type Handler } from './http.ts';
 
 export interface IngestPorts {
   stream: Stream;
@@ -33,3 +34,15 @@ export function ingestHandler({ stream, registry, sites, clock, onError }: Inges
     },
   }, { registry, onError });
 }
+
+const SITE_CACHE_MS = 60_000;
+
+export const handler = wired('ingest', async ({ REGISTRY_TABLE, STREAM }, observer) => {
+  const [{ dynamo, kinesis }, { dynamoStore }, { kinesisStream }] = await Promise.all([import('./aws/clients.ts'), import('./aws/store.ts'), import('./aws/stream.ts')]);
+  const registry = dynamoStore(dynamo(), REGISTRY_TABLE, { consistent: false });
+  return observedHttp(observer, (onError) => ingestHandler({
+    registry, onError, clock: Date.now,
+    stream: kinesisStream(kinesis(), STREAM),
+    sites: cachedSites(registry, Date.now, SITE_CACHE_MS),
+  }));
+});

@@ -1,19 +1,11 @@
 // The reading function: stats, timeseries, breakdown, health. before: the rollup's items; next: the merchant
 import type { Clock, Store } from '../core/ports.ts';
-import { notCounted, readProgress } from '../core/progress.ts';
+import { notCounted, readHealth, readProgress, type Health } from '../core/progress.ts';
 import { breakdownQuery, statsQuery, timeseriesQuery, type Parameters, type StatsQuery } from '../core/query.ts';
 import { breakdown, stats, timeseries, type Answer } from '../core/serve.ts';
 import type { Site } from '../core/sites.ts';
-import { httpHandler, parametersOf, siteOf, type Action, type Handler } from './http.ts';
-
-/** What the pipeline says of itself. */
-export interface Health {
-  /** Age of the oldest event that is not in the lake yet, seconds; null when all are. */
-  oldest_undelivered_seconds: number | null;
-  /** Rollup tasks that wait, and those that failed too often and were put aside. */
-  waiting_tasks: number;
-  parked_tasks: number;
-}
+import { wired } from './function.ts';
+import { httpHandler, observedHttp, parametersOf, siteOf, type Action, type Handler } from './http.ts';
 
 export interface ServePorts {
   registry: Store;
@@ -55,3 +47,14 @@ export function serveHandler({ registry, metrics, clock, health, onError }: Serv
     },
   }, { registry, onError });
 }
+
+export const handler = wired('serve', async ({ REGISTRY_TABLE, METRICS_TABLE }, observer) => {
+  const [{ dynamo }, { dynamoStore }] = await Promise.all([import('./aws/clients.ts'), import('./aws/store.ts')]);
+  const client = dynamo();
+  const registry = dynamoStore(client, REGISTRY_TABLE, { consistent: false });
+  return observedHttp(observer, (onError) => serveHandler({
+    registry, onError, clock: Date.now,
+    metrics: dynamoStore(client, METRICS_TABLE, { consistent: false }),
+    health: () => readHealth(registry, Date.now()),
+  }));
+});

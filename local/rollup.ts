@@ -3,7 +3,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { loaderOf } from '../core/load.ts';
 import type { Store } from '../core/ports.ts';
-import { readProgress, writeProgress, type Progress } from '../core/progress.ts';
+import { progressOf, readProgress, writeProgress, type Progress } from '../core/progress.ts';
 import { runTask, tasksFor, type RollupPorts } from '../core/rollup.ts';
 import type { TaskQueue, Waiting } from './tasks.ts';
 
@@ -52,11 +52,6 @@ export async function rollupRound(ports: RollupRoundPorts): Promise<void> {
 
 /** As long as a task waits or is parked, what it would count is missing; unless it counts anew what is counted already. */
 function progressAfter({ completeThrough }: Progress, waiting: readonly Waiting[], through: number): Progress {
-  const missing = waiting.filter(({ task }) => !task.recompute);
-  const parked = missing.filter((one) => one.parked);
-  return {
-    completeThrough: missing.length > parked.length || through <= (completeThrough ?? 0) ? completeThrough : through,
-    parkedHours: parked.flatMap(({ task }) => (task.kind === 'hour' ? [task.hour] : [])).sort(),
-    parkedDays: parked.flatMap(({ task }) => (task.kind === 'day' ? [task.day] : [])).sort(),
-  };
+  const stillMissing = waiting.some(({ task, parked }) => !task.recompute && !parked);
+  return progressOf(stillMissing || through <= (completeThrough ?? 0) ? completeThrough : through, waiting.filter(({ parked }) => parked));
 }

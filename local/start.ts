@@ -150,7 +150,9 @@ export async function start(options: StartOptions): Promise<Running> {
     every('rollup', options.rollupEveryMs ?? ROLLUP_EVERY_MS, 1 / (options.rollupShare ?? ROLLUP_SHARE) - 1, async () => {
       await rollupRound({ lake, registry, metrics, tasks, clock, report, budgetMs: ROLLUP_BUDGET_MS, deliveredThrough: () => deliveredThrough });
     }, report),
-    every('reprocessing', REPROCESS_EVERY_MS, 0, () => advanceReprocess({ lake, registry, stream: log, tasks, clock, rawKeptMs: RAW_KEPT_MS, pace: REPROCESS_PACE, deliveredThrough: () => deliveredThrough }), report),
+    every('reprocessing', REPROCESS_EVERY_MS, 0, async () => {
+      await advanceReprocess({ lake, registry, stream: log, tasks, clock, rawKeptMs: RAW_KEPT_MS, pace: REPROCESS_PACE, deliveredThrough: () => deliveredThrough });
+    }, report),
     every('housekeeping', HOUSEKEEPING_EVERY_MS, 0, async () => {
       await removeOldRuns({ lake, registry, clock }, OLD_RUNS_KEPT_MS);
       await removeExpiredSalts(registry, clock);

@@ -1,0 +1,88 @@
+// Carries out a task: an hour or a local day. The queue gives no two tasks of an hour or a day at the same time.
+// before: lambdas/schedule.ts; next: lambdas/load.ts, and the commit record in the registry
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import type { SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda';
+import type { Loader } from '../core/load.ts';
+import type { Clock, Lake, Store } from '../core/ports.ts';
+import { runTask, taskName } from '../core/rollup.ts';
+import { athena, dynamo, lambda, s3, sqs } from './aws/clients.ts';
+import { athenaLake, type QueryDone } from './aws/lake.ts';
+import { lambdaLoader } from './aws/loader.ts';
+import { readStatements } from './aws/statements.ts';
+import { dynamoStore } from './aws/store.ts';
+import { readTask, sqsTasks, type TaskQueue } from './aws/tasks.ts';
+import { SIGNALS } from './environment.ts';
+import { wired, type Handle, type Observer } from './function.ts';
+
+export interface RollupFunctionPorts {
+  /** The lake, as it can be asked within the time that an invocation has left (ms), telling of each query. */
+  lakeWithin: (remainingMs: () => number, onQuery: (query: QueryDone) => void) => Lake;
+  registry: Store;
+  tasks: TaskQueue;
+  load: Loader;
+  clock: Clock;
+  observer: Observer;
+}
+
+/** Attempts before a task is parked; lib/rollup.ts tells the queue the same number. */
+export const MAX_ATTEMPTS = 5;
+const FIRST_BACK_OFF_S = 15;
+/** Parts loaded at once: each is an invocation, and the account's are shared with the doors. */
+const LOADS_AT_ONCE = 20;
+
+export function rollupHandler({ lakeWithin, observer, ...ports }: RollupFunctionPorts): Handle<SQSEvent, SQSBatchResponse> {
+  const { tasks } = ports;
+
+  /** Carries out a message's task. Rejects where it could not, after the queue has been told when to try again. */
+  async function carryOut({ body, receiptHandle, attributes }: SQSRecord, lake: Lake): Promise<void> {
+    const task = readTask(body);
+    const attempt = Number(attributes.ApproximateReceiveCount);
+    observer.note({ task: taskName(task), attempt });
+    // Noted before, since an invocation that dies cannot note anything.
+    if (attempt >= MAX_ATTEMPTS) await tasks.park(task, attempt, 'the last attempt did not end');
+    try {
+      const items = await runTask(task, { ...ports, lake });
+      observer.note({ items });
+      observer.count(SIGNALS.tasksDone, 1);
+    } catch (error) {
+      observer.count(SIGNALS.tasksFailed, 1);
+      if (attempt >= MAX_ATTEMPTS) await tasks.park(task, attempt, (error as Error).message);
+      else await tasks.backOff(receiptHandle, FIRST_BACK_OFF_S * 4 ** (attempt - 1));
+      throw error;
+    }
+    if (attempt >= MAX_ATTEMPTS) await tasks.unpark(task);
+  }
+
+  return async ({ Records }, context) => {
+    const lake = lakeWithin(() => context.getRemainingTimeInMillis(), ({ statement, id, bytesScanned, ms }) => {
+      observer.count(SIGNALS.bytesScanned, bytesScanned);
+      observer.note({ [`${statement}_query`]: id, [`${statement}_bytes`]: bytesScanned, [`${statement}_ms`]: ms });
+    });
+    for (const [i, record] of Records.entries()) {
+      try {
+        await carryOut(record, lake);
+      } catch (error) {
+        observer.note({ failed: true });
+        observer.error(error);
+        // The order of a group's messages is kept only if all behind the one that failed come again as well.
+        return { batchItemFailures: Records.slice(i).map(({ messageId }) => ({ itemIdentifier: messageId })) };
+      }
+    }
+    return { batchItemFailures: [] };
+  };
+}
+
+export const handler = wired('rollup', async ({ REGISTRY_TABLE, BUCKET, TASKS_QUEUE, WORKGROUP, DATABASE, LOAD_FUNCTION }, observer) => {
+  const registry = dynamoStore(dynamo(), REGISTRY_TABLE, { consistent: true });
+  const statements = await readStatements(join(import.meta.dirname, 'sql'));
+  const clients = { athena: athena(), s3: s3() };
+  return rollupHandler({
+    lakeWithin: (remainingMs, onQuery) => athenaLake({ ...clients, bucket: BUCKET, workgroup: WORKGROUP, database: DATABASE, statements, remainingMs, onQuery, pause }),
+    registry,
+    tasks: sqsTasks(sqs(), TASKS_QUEUE, registry),
+    load: lambdaLoader(lambda(), LOAD_FUNCTION, { atOnce: LOADS_AT_ONCE }),
+    clock: Date.now,
+    observer,
+  });
+});
