@@ -3,8 +3,7 @@
 import { Command } from 'commander';
 import { listKeys, newKey, storeKey } from '../core/keys.ts';
 import type { Store } from '../core/ports.ts';
-import { dynamo } from '../lambdas/aws/clients.ts';
-import { dynamoStore } from '../lambdas/aws/store.ts';
+import { dynamo, dynamoStore } from '../lambdas/aws/store.ts';
 
 /**
  * Makes an admin key. Throws where there is one already, unless another is wanted.

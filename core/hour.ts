@@ -55,6 +55,11 @@ export function partitionOf(hour: Hour): Partition {
   return { dt: hour.slice(0, 10), hr: hour.slice(11) };
 }
 
+/** A partition's folder under `events/` or `raw/`. */
+export function partitionPath({ dt, hr }: Partition): string {
+  return `dt=${dt}/hr=${hr}`;
+}
+
 /**
  * The hours that can say something of a local day: from where the day begins first (UTC+14) to where it ends last
  * (UTC−12), and the hour after, which knows whether the day's last event was followed; so 51 whatever the zone.

@@ -159,9 +159,7 @@ const ATHENA_USD_PER_TERABYTE = 5;
 const DAY_MS = 86_400_000;
 
 export const handler = wired('admin', async ({ REGISTRY_TABLE, BUCKET, RAW_DAYS }, observer) => {
-  const [{ dynamo, s3 }, { dynamoStore }, { s3Lake }, { parkedTasks }] = await Promise.all([
-    import('./aws/clients.ts'), import('./aws/store.ts'), import('./aws/lake.ts'), import('./aws/tasks.ts'),
-  ]);
+  const [{ dynamo, dynamoStore }, { s3, s3Lake }, { parkedTasks }] = await Promise.all([import('./aws/store.ts'), import('./aws/lake.ts'), import('./aws/tasks.ts')]);
   const registry = dynamoStore(dynamo(), REGISTRY_TABLE, { consistent: true });
   return observedHttp(observer, (onError) => adminHandler({
     registry, onError, clock: Date.now,

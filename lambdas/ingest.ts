@@ -38,7 +38,7 @@ export function ingestHandler({ stream, registry, sites, clock, onError }: Inges
 const SITE_CACHE_MS = 60_000;
 
 export const handler = wired('ingest', async ({ REGISTRY_TABLE, STREAM }, observer) => {
-  const [{ dynamo, kinesis }, { dynamoStore }, { kinesisStream }] = await Promise.all([import('./aws/clients.ts'), import('./aws/store.ts'), import('./aws/stream.ts')]);
+  const [{ dynamo, dynamoStore }, { kinesis, kinesisStream }] = await Promise.all([import('./aws/store.ts'), import('./aws/stream.ts')]);
   const registry = dynamoStore(dynamo(), REGISTRY_TABLE, { consistent: false });
   return observedHttp(observer, (onError) => ingestHandler({
     registry, onError, clock: Date.now,

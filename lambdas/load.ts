@@ -1,8 +1,7 @@
 // Writes the serving items of one part of a rollup's result. before: lambdas/rollup.ts; next: the metrics store
 import { loadPart, type Load, type LoadPorts } from '../core/load.ts';
-import { dynamo, s3 } from './aws/clients.ts';
-import { s3Lake } from './aws/lake.ts';
-import { dynamoStore } from './aws/store.ts';
+import { s3, s3Lake } from './aws/lake.ts';
+import { dynamo, dynamoStore } from './aws/store.ts';
 import { SIGNALS } from './environment.ts';
 import { wired, type Handle, type Observer } from './function.ts';
 

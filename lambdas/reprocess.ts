@@ -2,12 +2,11 @@
 // before: POST /v1/rollups (lambdas/admin.ts); next: the replay delivery stream, and lambdas/rollup.ts
 import { setTimeout as pause } from 'node:timers/promises';
 import { advanceReprocess, type Job, type Pace, type ReprocessPorts } from '../core/reprocess.ts';
-import { cloudwatch, dynamo, firehose, s3, sqs } from './aws/clients.ts';
-import { firehoseDeliveredThrough } from './aws/delivery.ts';
-import { s3Lake } from './aws/lake.ts';
-import { dynamoStore } from './aws/store.ts';
-import { firehoseStream } from './aws/stream.ts';
-import { sqsTasks } from './aws/tasks.ts';
+import { cloudwatch, firehoseDeliveredThrough } from './aws/delivery.ts';
+import { s3, s3Lake } from './aws/lake.ts';
+import { dynamo, dynamoStore } from './aws/store.ts';
+import { firehose, firehoseStream } from './aws/stream.ts';
+import { sqs, sqsTasks } from './aws/tasks.ts';
 import { wired, type Handle, type Observer } from './function.ts';
 
 export interface ReprocessFunctionPorts extends ReprocessPorts {

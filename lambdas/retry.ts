@@ -4,10 +4,9 @@ import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
 import { asReplay } from '../core/collect.ts';
 import { timesOf } from '../core/deliver.ts';
 import type { Lake, ResultRow, Stream } from '../core/ports.ts';
-import { firehose, s3 } from './aws/clients.ts';
-import { s3Lake } from './aws/lake.ts';
+import { s3, s3Lake } from './aws/lake.ts';
 import { keysOf } from './aws/notices.ts';
-import { firehoseStream } from './aws/stream.ts';
+import { firehose, firehoseStream } from './aws/stream.ts';
 import { SIGNALS, SKIPPED } from './environment.ts';
 import { wired, type Handle, type Observer } from './function.ts';
 

@@ -6,12 +6,11 @@ import type { SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda';
 import type { Loader } from '../core/load.ts';
 import type { Clock, Lake, Store } from '../core/ports.ts';
 import { runTask, taskName } from '../core/rollup.ts';
-import { athena, dynamo, lambda, s3, sqs } from './aws/clients.ts';
-import { athenaLake, type QueryDone } from './aws/lake.ts';
-import { lambdaLoader } from './aws/loader.ts';
+import { athena, athenaLake, s3, type QueryDone } from './aws/lake.ts';
+import { lambda, lambdaLoader } from './aws/loader.ts';
 import { readStatements } from './aws/statements.ts';
-import { dynamoStore } from './aws/store.ts';
-import { readTask, sqsTasks, type TaskQueue } from './aws/tasks.ts';
+import { dynamo, dynamoStore } from './aws/store.ts';
+import { readTask, sqs, sqsTasks, type TaskQueue } from './aws/tasks.ts';
 import { SIGNALS } from './environment.ts';
 import { wired, type Handle, type Observer } from './function.ts';
 

@@ -4,12 +4,11 @@ import type { Clock, Lake, Store, Tasks } from '../core/ports.ts';
 import { writeHealth } from '../core/progress.ts';
 import { removeOldRuns, type Announced } from '../core/rollup.ts';
 import { schedule } from '../core/schedule.ts';
-import { cloudwatch, dynamo, s3, sqs } from './aws/clients.ts';
-import { firehoseDeliveredThrough } from './aws/delivery.ts';
-import { s3Lake } from './aws/lake.ts';
+import { cloudwatch, firehoseDeliveredThrough } from './aws/delivery.ts';
+import { s3, s3Lake } from './aws/lake.ts';
 import { s3Notices } from './aws/notices.ts';
-import { dynamoStore } from './aws/store.ts';
-import { sqsTasks } from './aws/tasks.ts';
+import { dynamo, dynamoStore } from './aws/store.ts';
+import { sqs, sqsTasks } from './aws/tasks.ts';
 import { SIGNALS } from './environment.ts';
 import { wired, type Handle, type Observer } from './function.ts';
 

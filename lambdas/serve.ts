@@ -49,7 +49,7 @@ export function serveHandler({ registry, metrics, clock, health, onError }: Serv
 }
 
 export const handler = wired('serve', async ({ REGISTRY_TABLE, METRICS_TABLE }, observer) => {
-  const [{ dynamo }, { dynamoStore }] = await Promise.all([import('./aws/clients.ts'), import('./aws/store.ts')]);
+  const { dynamo, dynamoStore } = await import('./aws/store.ts');
   const client = dynamo();
   const registry = dynamoStore(client, REGISTRY_TABLE, { consistent: false });
   return observedHttp(observer, (onError) => serveHandler({

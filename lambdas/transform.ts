@@ -9,9 +9,8 @@ import { countryTable } from '../core/deliver/place.ts';
 import type { Stream } from '../core/ports.ts';
 import { storedSalts } from '../core/salts.ts';
 import { cachedSites } from '../core/sites.ts';
-import { dynamo, firehose } from './aws/clients.ts';
-import { dynamoStore } from './aws/store.ts';
-import { firehoseStream } from './aws/stream.ts';
+import { dynamo, dynamoStore } from './aws/store.ts';
+import { firehose, firehoseStream } from './aws/stream.ts';
 import { SIGNALS } from './environment.ts';
 import { wired, type Handle, type Observer } from './function.ts';
 

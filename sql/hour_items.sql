@@ -24,5 +24,5 @@ select
   array_agg(h.long_visit_events order by h.quarter, h.local_day) as long_visit_events,
   array_agg(h.sketch order by h.quarter, h.local_day) as sketch
 from changed c
-left join hours h on h.run = :run and h.dimension = '' and h.site_id = c.site_id
+left join (select * from hours where run = :run and dimension = '') h on h.site_id = c.site_id
 group by c.site_id

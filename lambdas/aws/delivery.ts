@@ -1,7 +1,9 @@
 // Up to when a delivery stream has written everything that was put, as CloudWatch knows it.
 // before: the delivery streams; next: core/schedule.ts, which makes `complete_through` of it
-import { GetMetricDataCommand, type CloudWatchClient, type MetricDataQuery } from '@aws-sdk/client-cloudwatch';
+import { CloudWatchClient, GetMetricDataCommand, type MetricDataQuery } from '@aws-sdk/client-cloudwatch';
 import type { Clock } from '../../core/ports.ts';
+
+export const cloudwatch = (): CloudWatchClient => new CloudWatchClient();
 
 export interface DeliveryOptions {
   clock: Clock;
@@ -14,8 +16,8 @@ export interface DeliveryOptions {
 const MINUTE_MS = 60_000;
 /** How far back the newest data point may lie; a delivery stream that has nothing to deliver makes none. */
 const LOOK_BACK_MS = 15 * MINUTE_MS;
-/** For CloudWatch's delay, and for S3's notices of what was written. */
-const MARGIN_MS = 120_000;
+/** For S3's notices of what was written. */
+const MARGIN_MS = 60_000;
 
 /** Resolves to a moment (epoch ms): everything put before it is in the lake, and its notices have been sent. */
 export function firehoseDeliveredThrough(
@@ -40,13 +42,16 @@ export function firehoseDeliveredThrough(
       EndTime: new Date(now),
       ScanBy: 'TimestampDescending',
     }));
-    const newest = (id: string): number => {
+    const newest = (id: string): { value: number; at: number } => {
       const result = MetricDataResults.find(({ Id }) => Id === id);
       // Without an answer nothing is known; no data point is an answer.
       if (result?.StatusCode !== 'Complete') throw new Error(`CloudWatch's answer on ${deliveryStream} is not complete: ${id} ${result?.StatusCode ?? 'is missing'}`);
-      return result.Values?.[0] ?? 0;
+      return { value: result.Values?.[0] ?? 0, at: result.Timestamps?.[0]?.getTime() ?? now };
     };
-    const undelivered = newest('held') * 1000 + (source === 'stream' ? newest('behind') : 0);
-    return now - Math.max(bufferSeconds * 1000, undelivered) - MARGIN_MS;
+    const held = newest('held');
+    const behind = source === 'stream' ? newest('behind') : { value: 0, at: now };
+    // Of what has happened since it was measured nothing is known, and measurements are minutes old.
+    const measured = Math.min(held.at, behind.at) - held.value * 1000 - behind.value;
+    return Math.min(measured, now - bufferSeconds * 1000) - MARGIN_MS;
   };
 }

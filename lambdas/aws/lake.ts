@@ -4,15 +4,18 @@ import { randomUUID } from 'node:crypto';
 import { pipeline, type Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import {
-  AthenaServiceException, GetQueryExecutionCommand, StartQueryExecutionCommand, StopQueryExecutionCommand,
-  type AthenaClient, type QueryExecution, type QueryExecutionState, type StartQueryExecutionCommandInput,
+  AthenaClient, AthenaServiceException, GetQueryExecutionCommand, StartQueryExecutionCommand, StopQueryExecutionCommand,
+  type QueryExecution, type QueryExecutionState, type StartQueryExecutionCommandInput,
 } from '@aws-sdk/client-athena';
-import { DeleteObjectsCommand, GetObjectCommand, paginateListObjectsV2, type S3Client } from '@aws-sdk/client-s3';
+import { DeleteObjectsCommand, GetObjectCommand, S3Client, paginateListObjectsV2 } from '@aws-sdk/client-s3';
 import { quote } from '../../core/event.ts';
 import { partitionOf, partitionPath } from '../../core/hour.ts';
 import type { Lake, RawPart, ResultRow, Statement } from '../../core/ports.ts';
 import { render } from '../../core/sql.ts';
 import { PREFIXES } from '../environment.ts';
+
+export const athena = (): AthenaClient => new AthenaClient();
+export const s3 = (): S3Client => new S3Client();
 
 const PARQUET = "format = 'PARQUET', compression = 'ZSTD'";
 // Without a compression: of JSON, Athena knows none but gzip.

@@ -1,14 +1,14 @@
 // The Loader on AWS: one call of the load function for each part, many at once.
 // before: core/rollup.ts; next: lambdas/load.ts, which loads the part (core/load.ts)
-import { InvokeCommand, TooManyRequestsException, type LambdaClient, type LambdaClientConfig } from '@aws-sdk/client-lambda';
+import { InvokeCommand, LambdaClient, TooManyRequestsException } from '@aws-sdk/client-lambda';
 import pRetry, { type Options as Pauses } from 'p-retry';
 import type { Load, Loader } from '../../core/load.ts';
 
 /** The longest that a function may take, and what the way to it and back may add. */
 const LONGEST_MS = 15 * 60_000 + 30_000;
 
-/** Settings of the client: it must not give up on a call before the function does, since it would only call again. */
-export const INVOKE_CONFIG: LambdaClientConfig = {
+/** The client must not give up on a call before the function does, since it would only call again. */
+export const lambda = (): LambdaClient => new LambdaClient({
   requestHandler: {
     connectionTimeout: 5_000,
     requestTimeout: LONGEST_MS,
@@ -17,7 +17,7 @@ export const INVOKE_CONFIG: LambdaClientConfig = {
     // A call holds its connection until the function has answered.
     httpsAgent: { keepAlive: true, maxSockets: 1_000 },
   },
-};
+});
 
 /** Other functions may have the account's concurrency for minutes. */
 const PAUSES: Pauses = { retries: 12, minTimeout: 500, maxTimeout: 20_000, randomize: true };

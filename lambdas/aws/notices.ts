@@ -13,7 +13,7 @@ export interface Notices {
   /** Whether there was nothing more; false where the time was up first. */
   drained: boolean;
   /** Removes what was read from the queue. What cannot be removed is announced again, which costs a rollup that finds no difference. */
-  taken(): Promise<void>;
+  taken: () => Promise<void>;
 }
 
 export interface NoticesOptions {
@@ -32,7 +32,7 @@ const WAIT_SECONDS = 1;
 const EMPTY_ROUNDS = 2;
 
 /** Reads notices. They stay in the queue until they are taken: its visibility timeout has to be longer than a schedule takes. */
-export function s3Notices(client: SQSClient, queueUrl: string, { deadline, clock, report }: NoticesOptions): { read(): Promise<Notices> } {
+export function s3Notices(client: SQSClient, queueUrl: string, { deadline, clock, report }: NoticesOptions): { read: () => Promise<Notices> } {
   async function receive(): Promise<Message[]> {
     const { Messages = [] } = await client.send(new ReceiveMessageCommand({ QueueUrl: queueUrl, MaxNumberOfMessages: BATCH, WaitTimeSeconds: WAIT_SECONDS }));
     return Messages;
@@ -83,7 +83,7 @@ export function s3Notices(client: SQSClient, queueUrl: string, { deadline, clock
       return {
         announced: [...due].map(([hour, recompute]) => ({ hour, recompute })),
         drained: empty >= EMPTY_ROUNDS,
-        async taken() {
+        taken: async () => {
           const left = await remove(await remove([...handles.values()]));
           if (left.length > 0) report(`${left.length} of ${handles.size} notices could not be removed from their queue; their hours are announced again.`);
         },

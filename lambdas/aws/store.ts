@@ -1,10 +1,13 @@
 // The Store on AWS: a DynamoDB table whose key is (pk, sk), both strings.
 import {
-  ConditionalCheckFailedException, ProvisionedThroughputExceededException, RequestLimitExceeded, ThrottlingException, type DynamoDBClient,
+  ConditionalCheckFailedException, ProvisionedThroughputExceededException, RequestLimitExceeded, ThrottlingException, DynamoDBClient,
 } from '@aws-sdk/client-dynamodb';
 import { BatchWriteCommand, DynamoDBDocumentClient, GetCommand, PutCommand, QueryCommand, type BatchWriteCommandInput } from '@aws-sdk/lib-dynamodb';
 import pRetry, { type Options as Pauses } from 'p-retry';
 import type { Attribute, Store, StoreItem } from '../../core/ports.ts';
+
+/** The client of a function's own account and region, as all of these: it retries by itself what is worth it. */
+export const dynamo = (): DynamoDBClient => new DynamoDBClient();
 
 type Write = NonNullable<BatchWriteCommandInput['RequestItems']>[string][number];
 type Key = Pick<StoreItem, 'pk' | 'sk'>;

@@ -1,10 +1,15 @@
 // The Streams on AWS: a Kinesis stream for what is new, and a Firehose delivery stream for what goes through the
 // transform once more. before: core/collect.ts, core/reprocess.ts; next: the transform (core/deliver.ts)
 import { randomUUID } from 'node:crypto';
-import { PutRecordBatchCommand, type FirehoseClient } from '@aws-sdk/client-firehose';
-import { PutRecordsCommand, type KinesisClient } from '@aws-sdk/client-kinesis';
+import { FirehoseClient, PutRecordBatchCommand } from '@aws-sdk/client-firehose';
+import { KinesisClient, PutRecordsCommand } from '@aws-sdk/client-kinesis';
 import pRetry, { type Options as Pauses } from 'p-retry';
 import { StreamUnavailable, type Stream } from '../../core/ports.ts';
+
+// A sender waits meanwhile: a connection that hangs has to end in time to try another.
+const HASTY = { requestHandler: { connectionTimeout: 1_000, requestTimeout: 5_000 } };
+export const firehose = (): FirehoseClient => new FirehoseClient(HASTY);
+export const kinesis = (): KinesisClient => new KinesisClient(HASTY);
 
 /** A sender waits meanwhile, and API Gateway for no more than half a minute. */
 const PAUSES: Pauses = { retries: 5, minTimeout: 100, maxTimeout: 2_000, randomize: true };

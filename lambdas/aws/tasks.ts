@@ -2,12 +2,14 @@
 // at the same time. What failed too often lies in the dead letters; the registry tells which tasks those are.
 // before: core/schedule.ts; next: lambdas/rollup.ts. Registry: `parked` / task name.
 import { randomUUID } from 'node:crypto';
-import { ChangeMessageVisibilityCommand, GetQueueAttributesCommand, SendMessageBatchCommand, type SQSClient } from '@aws-sdk/client-sqs';
+import { ChangeMessageVisibilityCommand, GetQueueAttributesCommand, SQSClient, SendMessageBatchCommand } from '@aws-sdk/client-sqs';
 import pRetry, { type Options as Pauses } from 'p-retry';
 import { quote } from '../../core/event.ts';
 import { isDay, isHour } from '../../core/hour.ts';
 import type { Parked, Store, Task, Tasks } from '../../core/ports.ts';
 import { taskName } from '../../core/rollup.ts';
+
+export const sqs = (): SQSClient => new SQSClient();
 
 /** Messages of one call. */
 const BATCH = 10;

@@ -4,7 +4,7 @@ import { createReadStream, existsSync, mkdirSync, readFileSync, readdirSync, rmS
 import { dirname, join, relative, sep } from 'node:path';
 import type { TestContext } from 'node:test';
 import {
-  AthenaClient, GetQueryExecutionCommand, InvalidRequestException, StartQueryExecutionCommand, StopQueryExecutionCommand, TooManyRequestsException,
+  AthenaClient, AthenaServiceException, GetQueryExecutionCommand, InvalidRequestException, StartQueryExecutionCommand, StopQueryExecutionCommand, TooManyRequestsException,
   type AthenaError, type QueryExecutionState, type QueryExecutionStatus, type StartQueryExecutionCommandInput,
 } from '@aws-sdk/client-athena';
 import { DeleteObjectsCommand, GetObjectCommand, ListObjectsV2Command, NoSuchKey, S3Client } from '@aws-sdk/client-s3';
@@ -21,10 +21,10 @@ export type Ending = 'SUCCEEDED' | 'never' | { state: 'FAILED' | 'CANCELLED'; re
 export interface Faults {
   /** How the next queries end; those beyond succeed. */
   endings: Ending[];
-  /** What the next calls that begin a query are answered with, those that look at one, and those that stop one. */
-  starts: Error[];
-  polls: Error[];
-  stops: Error[];
+  /** What the next calls that begin a query are answered with, those that look at one, and those that stop one; undefined is as it should be. */
+  starts: (Error | undefined)[];
+  polls: (Error | undefined)[];
+  stops: (Error | undefined)[];
   /** Objects that cannot be removed. */
   locked: Set<string>;
   /** Bytes of each chunk in which objects arrive. */
@@ -53,11 +53,8 @@ export interface FakeLake {
 
 const $metadata = {};
 export const throttled = (): Error => new TooManyRequestsException({ message: 'Rate exceeded', $metadata });
-export const expired = (name: 'ExpiredToken' | 'ExpiredTokenException'): Error => namedError(name, 'The security token included in the request is expired');
-
-function namedError(name: string, message: string): Error {
-  return Object.assign(new Error(message), { name });
-}
+export const expired = (name: 'ExpiredToken' | 'ExpiredTokenException'): Error =>
+  new AthenaServiceException({ name, message: 'The security token included in the request is expired', $fault: 'client', $metadata });
 
 const DUCKDB_TYPES: Record<ColumnType | 'ints', string> = {
   string: 'varchar', int: 'integer', bigint: 'bigint', hash: 'bigint', boolean: 'boolean', ints: 'integer[]',
@@ -114,7 +111,7 @@ export async function fakeLake(t: TestContext): Promise<FakeLake> {
       return { Body: createReadStream(pathOf(key), { highWaterMark: faults.chunkBytes }).once('close', () => calls.closed.push(key)) };
     })
     .on(DeleteObjectsCommand).callsFake(async ({ Delete: { Objects: objects } }: { Delete: { Objects: { Key: string }[] } }) => {
-      if (objects.length === 0 || objects.length > 1000) throw namedError('MalformedXML', 'The XML you provided was not well-formed');
+      if (objects.length === 0 || objects.length > 1000) throw Object.assign(new Error('The XML you provided was not well-formed'), { name: 'MalformedXML' });
       calls.removals.push(objects.length);
       const locked = objects.filter(({ Key: key }) => faults.locked.has(key));
       for (const { Key: key } of objects) if (!faults.locked.has(key)) rmSync(pathOf(key), { force: true });

@@ -15,24 +15,26 @@ function open(results: Record<string, Partial<MetricDataResult>>, source: 'strea
   return { deliveredThrough, calls: () => mock.commandCalls(GetMetricDataCommand).map(({ args }) => args[0].input) };
 }
 
-test('Of a stream, what it is read behind and what is held add up, with two minutes to spare', async () => {
-  // 150 s held and 30 s behind: 09:57, and two minutes.
-  const { deliveredThrough } = open({ held: { Values: [150, 900] }, behind: { Values: [30_000, 0] } });
-  assert.equal(await deliveredThrough(), at('09:55:00'));
+test('Of a stream, what it is read behind and what is held add up, from when the older of them was measured, with a minute to spare', async () => {
+  // Measured at 09:58: 150 s held and 30 s behind, so to 09:55, and a minute.
+  const { deliveredThrough } = open({
+    held: { Values: [150, 900], Timestamps: [new Date(at('09:59:00')), new Date(at('09:50:00'))] }, behind: { Values: [30_000, 0], Timestamps: [new Date(at('09:58:00')), new Date(at('09:57:00'))] },
+  });
+  assert.equal(await deliveredThrough(), at('09:54:00'));
 });
 
 test('What was put within the buffering time may be undelivered, whatever the metrics say', async () => {
-  const { deliveredThrough } = open({ held: { Values: [12] }, behind: { Values: [0] } }, 'stream', 300);
-  assert.equal(await deliveredThrough(), at('09:53:00'));
+  const { deliveredThrough } = open({ held: { Values: [12], Timestamps: [new Date(NOW)] }, behind: { Values: [0], Timestamps: [new Date(NOW)] } }, 'stream', 300);
+  assert.equal(await deliveredThrough(), at('09:54:00'));
 });
 
 test('Without data points nothing is undelivered but for the buffering time', async () => {
-  assert.equal(await open({ held: { Values: [] }, behind: { Values: [] } }).deliveredThrough(), at('09:57:00'));
-  assert.equal(await open({ held: {} }, 'direct').deliveredThrough(), at('09:57:00'));
+  assert.equal(await open({ held: { Values: [] }, behind: { Values: [] } }).deliveredThrough(), at('09:58:00'));
+  assert.equal(await open({ held: {} }, 'direct').deliveredThrough(), at('09:58:00'));
 });
 
 test('Of a delivery stream that is put to directly only what it holds is asked', async () => {
-  const { deliveredThrough, calls } = open({ held: { Values: [600] } }, 'direct');
+  const { deliveredThrough, calls } = open({ held: { Values: [600], Timestamps: [new Date(at('09:59:00'))] } }, 'direct');
   assert.equal(await deliveredThrough(), at('09:48:00'));
   assert.deepEqual(calls()[0]!.MetricDataQueries!.map(({ MetricStat }) => MetricStat!.Metric!.MetricName), ['DeliveryToS3.DataFreshness']);
 });

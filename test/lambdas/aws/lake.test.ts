@@ -288,6 +288,13 @@ test('A query that does not end in time is stopped, twenty seconds before the ca
   assert.deepEqual(done, [{ statement: 'slices', id: 'query-1', bytesScanned: 8000, ms: 800 }]);
 });
 
+test('A query that was stopped is told of as it was last seen', async (t) => {
+  const { lake, pauses, done } = await openAthena(t, { statements: TEN, endings: ['never'], polls: [undefined, throttled(), throttled()], leftMs: 21_000 });
+  await assert.rejects(lake.unload(ten, 'items/run=a'), /was stopped/);
+  assert.deepEqual(pauses, [250, 375, 562.5]);
+  assert.deepEqual(done, [{ statement: 'slices', id: 'query-1', bytesScanned: 1000, ms: 100 }]);
+});
+
 test('A query that has ended by the last look is not stopped', async (t) => {
   // After the third look there is just enough time for a fourth, with which it ends.
   const { lake, queries } = await openAthena(t, { statements: TEN, leftMs: 20_000 + 250 + 375 + 562.5 });

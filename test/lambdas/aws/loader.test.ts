@@ -3,11 +3,13 @@ import { test } from 'node:test';
 import { InvokeCommand, LambdaClient, TooManyRequestsException } from '@aws-sdk/client-lambda';
 import { mockClient } from 'aws-sdk-client-mock';
 import type { Load } from '../../../core/load.ts';
-import { INVOKE_CONFIG, lambdaLoader } from '../../../lambdas/aws/loader.ts';
+import { lambda, lambdaLoader } from '../../../lambdas/aws/loader.ts';
 import { NO_PAUSES } from './doubles.ts';
 
 const loadOf = (i: number): Load => ({ part: `items/run=r/${i}.gz`, run: 'r', of: { hour: '2026-11-20T05' }, sparing: i % 2 === 0 });
 const LOADS = Array.from({ length: 10 }, (_, i) => loadOf(i));
+
+interface HttpSettings { requestTimeout?: number; socketTimeout?: number; throwOnRequestTimeout?: boolean }
 
 type Answer = { payload: string; error?: string } | Error;
 
@@ -100,9 +102,9 @@ test('Any other error of a call is not tried again', async () => {
   assert.equal(begun.length, 1);
 });
 
-test('The client waits for longer than any function may take', async () => {
-  const client = new LambdaClient({ ...INVOKE_CONFIG, region: 'us-east-1' });
-  await client.config.requestHandler.handle({} as never).catch(() => undefined);
-  const { requestTimeout, socketTimeout, throwOnRequestTimeout } = client.config.requestHandler.httpHandlerConfigs();
+test('The client waits for longer than any function may take, and says so when it gives up', async () => {
+  // They are known once it has been asked for them.
+  const { configProvider } = lambda().config.requestHandler as unknown as { configProvider: Promise<HttpSettings> };
+  const { requestTimeout, socketTimeout, throwOnRequestTimeout } = await configProvider;
   assert.deepEqual([requestTimeout! > 900_000, socketTimeout! > 900_000, throwOnRequestTimeout], [true, true, true]);
 });

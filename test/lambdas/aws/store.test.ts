@@ -47,6 +47,21 @@ test('A range of several answers is whole and in order, and a limit holds across
   assert.deepEqual((await store.range('p', '0003', '~', 25)).map(({ i }) => i), Array.from({ length: 25 }, (_, n) => n + 3));
 });
 
+test('What DynamoDB would refuse to be asked, and can only have nothing, is not asked', async (t) => {
+  const { store, mock } = answering(t, () => []);
+  mock.on(QueryCommand).resolves({ Items: [] });
+  for (const [from, to, limit] of [['', '', 1], ['b', 'a', 1], ['a', '', 1], ['a', 'b', 0]] as const) assert.deepEqual(await store.range('p', from, to, limit), []);
+  assert.equal(mock.commandCalls(QueryCommand).length, 0);
+  // In bytes U+1F600 comes after U+FF5E; in UTF-16 before.
+  await store.range('p', '', '\uff5e');
+  await store.range('p', '\uff5e', '\u{1f600}');
+  const conditions = mock.commandCalls(QueryCommand).map(({ args }) => args[0].input);
+  assert.deepEqual(conditions.map(({ KeyConditionExpression, ExpressionAttributeValues }) => [KeyConditionExpression, ExpressionAttributeValues]), [
+    ['pk = :pk and sk <= :to', { ':pk': 'p', ':to': '\uff5e' }],
+    ['pk = :pk and sk between :from and :to', { ':pk': 'p', ':from': '\uff5e', ':to': '\u{1f600}' }],
+  ]);
+});
+
 test('Bytes are bytes wherever they stand, and what is undefined is left out', async () => {
   const store = await open();
   await store.put([{ pk: 'a', sk: 'b', sketches: [new Uint8Array([1, 2]), new Uint8Array([255])], gone: undefined, map: { kept: '', gone: undefined }, none: [] }]);

@@ -15,6 +15,8 @@ interface Case {
   name: string;
   called: string;
   accepts: number;
+  /** How six of the largest records go. */
+  six: number[];
   open: (refuses?: Refuses) => { stream: Stream; double: { calls: number[]; text(): string } };
   /** A stream whose calls all fail with an error, and how often it was called. */
   failing: (error: Error) => { stream: Stream; calls: () => number };
@@ -22,7 +24,7 @@ interface Case {
 
 const CASES: Case[] = [
   {
-    name: 'Kinesis', called: 'the stream live', accepts: 1_048_576 - 36,
+    name: 'Kinesis', called: 'the stream live', accepts: 1_048_576 - 36, six: [5, 1],
     open(refuses) {
       const double = kinesisDouble(refuses);
       return { double, stream: kinesisStream(double.client, 'live', NO_PAUSES) };
@@ -34,7 +36,7 @@ const CASES: Case[] = [
     },
   },
   {
-    name: 'Firehose', called: 'the delivery stream replay', accepts: 1_024_000,
+    name: 'Firehose', called: 'the delivery stream replay', accepts: 1_024_000, six: [4, 2],
     open(refuses) {
       const double = firehoseDouble(refuses);
       return { double, stream: firehoseStream(double.client, 'replay', NO_PAUSES) };
@@ -47,12 +49,18 @@ const CASES: Case[] = [
   },
 ];
 
-for (const { name, called, accepts, open, failing } of CASES) {
+for (const { name, called, accepts, six, open, failing } of CASES) {
   test(`${name}: each record is a line, and a call takes 500`, async () => {
     const { stream, double } = open();
     await stream.put([...RECORDS, 'one more']);
     assert.deepEqual(double.calls, [500, 1]);
     assert.equal(double.text(), `${LINES.join('')}one more\n`);
+  });
+
+  test(`${name}: of the largest records as many go in a call as it takes`, async () => {
+    const { stream, double } = open();
+    await stream.put(Array.from({ length: 6 }, () => 'x'.repeat(accepts - 1)));
+    assert.deepEqual(double.calls, six);
   });
 
   test(`${name}: the one entry of 500 that was refused is sent again, alone`, async () => {
