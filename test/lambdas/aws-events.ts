@@ -1,7 +1,7 @@
 // What AWS hands to functions, as it was documented when it was written down (test/fixtures/aws), with what a test puts in.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Context, FirehoseTransformationEvent, S3Event, SQSEvent } from 'aws-lambda';
+import type { APIGatewayProxyEventV2, Context, FirehoseTransformationEvent, S3Event, SQSEvent } from 'aws-lambda';
 import type { Signal } from '../../lambdas/environment.ts';
 import type { Observer } from '../../lambdas/function.ts';
 
@@ -32,6 +32,27 @@ export function s3Notice(keys: readonly string[]): S3Event {
   const [record] = event.Records;
   const encoded = (key: string) => encodeURIComponent(key).replaceAll('%2F', '/').replaceAll('%20', '+');
   return { Records: keys.map((key) => ({ ...record!, s3: { ...record!.s3, object: { ...record!.s3.object, key: encoded(key) } } })) };
+}
+
+/** A beat of EventBridge's scheduler. */
+export function schedulerEvent(): unknown {
+  return shape('scheduler');
+}
+
+export interface ApiRequest { route: string; path?: Record<string, string>; query?: string; key?: string; body?: string }
+
+/** A request as the HTTP API hands it on; it has matched the route, and decoded the path's parameters. */
+export function apiEvent({ route, path = {}, query = '', key, body }: ApiRequest): APIGatewayProxyEventV2 {
+  const event = shape<APIGatewayProxyEventV2>('api-gateway-v2');
+  const [method = '', pattern = ''] = route.split(' ');
+  const rawPath = pattern.replaceAll(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(path[name]!));
+  return {
+    ...event, rawPath, routeKey: route, rawQueryString: query,
+    ...(Object.keys(path).length > 0 && { pathParameters: path }),
+    ...(body !== undefined && { body }),
+    headers: { ...event.headers, ...(key !== undefined && { authorization: `Bearer ${key}` }) },
+    requestContext: { ...event.requestContext, routeKey: route, http: { ...event.requestContext.http, method, path: rawPath } },
+  };
 }
 
 export function contextOf(remainingMs = 900_000): Context {

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, test, type TestContext } from 'node:test';
 import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
-import type { APIGatewayProxyEventV2, FirehoseTransformationResult } from 'aws-lambda';
+import type { FirehoseTransformationResult } from 'aws-lambda';
 import { mockClient } from 'aws-sdk-client-mock';
 import { beaconEnvelope, packBatch } from '../../core/collect.ts';
 import { newKey, storeKey } from '../../core/keys.ts';
@@ -28,7 +28,7 @@ import { transformHandler } from '../../lambdas/transform.ts';
 import { createTable, startDynalite, type Dynalite } from '../dynalite.ts';
 import { openPipeline } from '../pipeline.ts';
 import { fakeLake } from './aws/athena.ts';
-import { contextOf, firehoseEvent, noting, s3Notice, sqsEvent } from './aws-events.ts';
+import { apiEvent, contextOf, firehoseEvent, noting, s3Notice, schedulerEvent, sqsEvent } from './aws-events.ts';
 import { fakeQueues } from './queues.ts';
 
 const NOW = '2026-03-10T12:30:00Z';
@@ -98,7 +98,7 @@ async function openService(t: TestContext) {
     },
     async schedule() {
       time.now += 1;
-      await schedule({}, contextOf());
+      await schedule(schedulerEvent(), contextOf());
     },
     /** Gives out the tasks until there are none, as the queue would: of a group one at a time, its oldest. */
     async rollUp() {
@@ -114,10 +114,7 @@ async function openService(t: TestContext) {
     async read(site: string, route: string, query: string) {
       const key = newKey('read');
       await storeKey(registry, key, { scope: 'read', label: '', site }, '');
-      const event = {
-        routeKey: `GET /v1/sites/{site}/${route}`, rawQueryString: query, headers: { authorization: `Bearer ${key}` }, pathParameters: { site },
-      } as unknown as APIGatewayProxyEventV2;
-      const { statusCode, body } = await serve(event, contextOf());
+      const { statusCode, body } = await serve(apiEvent({ route: `GET /v1/sites/{site}/${route}`, path: { site }, query, key }), contextOf());
       assert.equal(statusCode, 200, body);
       return JSON.parse(body!) as { complete_through: string | null; results: unknown[]; warnings: { code: string }[] };
     },
