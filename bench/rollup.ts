@@ -1,4 +1,4 @@
-// Rollup: the hour's query, whole tasks of an hour and of a day, whether only what changed is written, and whether a day
+// Rollup: the hour's queries, whole tasks of an hour and of a day, whether only what changed is written, and whether a day
 // costs more where more happened. In this process, on lakes and stores in a temporary folder, with the engine's settings
 // of local/start.ts.
 import { copyFile, link, mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
@@ -10,7 +10,7 @@ import { ROW_COLUMNS, type Row } from '../core/event.ts';
 import { hourAfter, partitionOf, startOf, type Partition } from '../core/hour.ts';
 import { loaderOf } from '../core/load.ts';
 import type { Store, Task } from '../core/ports.ts';
-import { hourParameters, readCommits, runTask, type RollupPorts } from '../core/rollup.ts';
+import { hourQueries, readCommits, runTask, type RollupPorts } from '../core/rollup.ts';
 import { duckdbLake, type LocalLake } from '../local/lake.ts';
 import { openEnvironment } from '../local/lmdb.ts';
 import { lmdbStore } from '../local/store.ts';
@@ -19,6 +19,7 @@ import { median, secondsSince, type BenchOptions, type Measurement } from './rep
 
 const ENGINE = { memory: '2560MiB', threads: 2 };
 const DAY = '2026-01-15';
+const RUN = 'measured';
 const SAMPLE_MS = 50;
 const CHANGED_SITES = 10;
 const EVENTS_OF_CHANGED_SITE = 20;
@@ -79,9 +80,10 @@ async function fillLake(from: string, lakeFolder: string): Promise<{ files: stri
   return { files, bytes };
 }
 
-/** The limit: seconds that DuckDB takes to read the columns that `sql/hours.sql` names, with nothing done to them. */
+/** The limit: seconds that DuckDB takes to read the columns of events that the hour's queries name, with nothing done to them. */
 async function scan(files: readonly string[]): Promise<{ seconds: number; columns: number; rows: number }> {
-  const sql = (await readFile(join(import.meta.dirname, '..', 'sql', 'hours.sql'), 'utf8')).replace(/--.*$/gm, '');
+  const statements = hourQueries(HOUR, RUN).map(({ statement }) => readFile(join(import.meta.dirname, '..', 'sql', `${statement}.sql`), 'utf8'));
+  const sql = (await Promise.all(statements)).join('\n').replace(/--.*$/gm, '');
   const columns = Object.keys(ROW_COLUMNS).filter((name) => new RegExp(`\\b${name}\\b`).test(sql));
   const list = files.map((file) => `'${file.replaceAll("'", "''")}'`).join(', ');
   const query = `select count(*), ${columns.map((name) => `max(${name})`).join(', ')} from read_parquet([${list}], union_by_name = true)`;
@@ -156,10 +158,10 @@ async function measureHour(quick: boolean): Promise<Measurement[]> {
     const lake = await duckdbLake(join(folder, 'lake'), { enginePath: join(folder, 'engine.duckdb'), temporary: join(folder, 'temporary'), ...ENGINE });
     try {
       const measurements = await measureOn(lake, folder, limit.seconds, quick);
-      const [query] = measurements;
+      const [queries] = measurements;
       const about = `${size.events / 1e6} million events and as many to look back on, over ${size.sites} sites: ${(limit.rows / 1e6).toFixed(1)} million rows in ` +
         `${files.length} files, ${(bytes / 2 ** 20).toFixed(0)} MiB, ${limit.columns} columns read; engine limited to ${ENGINE.memory} and ${ENGINE.threads} threads`;
-      return [{ ...query!, note: query!.note === undefined ? about : `${about}; ${query!.note}` }, ...measurements.slice(1)];
+      return [{ ...queries!, note: queries!.note === undefined ? about : `${about}; ${queries!.note}` }, ...measurements.slice(1)];
     } finally {
       lake.close();
     }
@@ -169,16 +171,18 @@ async function measureHour(quick: boolean): Promise<Measurement[]> {
 }
 
 async function measureOn(lake: LocalLake, folder: string, limit: number, quick: boolean): Promise<Measurement[]> {
-  const [lookBack, counted] = PARTITIONS as [Partition, Partition];
-  const query = await phase(() => lake.unload({
-    statement: 'hours',
-    reads: { events: [counted, lookBack] },
-    parameters: hourParameters(HOUR),
-  }, 'hours/run=measured'));
+  const each: Measurement[] = [];
+  const queries = await phase(async () => {
+    for (const query of hourQueries(HOUR, RUN)) {
+      const began = performance.now();
+      await lake.unload(query, `${query.statement}/run=${RUN}`);
+      each.push({ what: `the hour's queries: ${query.statement}`, value: secondsSince(began), unit: 's' });
+    }
+  });
   // The target is for the large hour.
-  const measurements = timed("the hour's query", query, { limit, ...(!quick && { target: { atMost: 20 } }) });
-  // What the query could not do, its task cannot do either.
-  if (query.error !== undefined) return measurements;
+  const measurements = [...timed("the hour's queries", queries, { limit, ...(!quick && { target: { atMost: 20 } }) }), ...each];
+  // What the queries could not do, their task cannot do either.
+  if (queries.error !== undefined) return measurements;
 
   const environment = openEnvironment(join(folder, 'store'));
   try {

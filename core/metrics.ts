@@ -39,6 +39,40 @@ export const HOUR_COLUMNS: Readonly<Record<string, ColumnType | 'ints'>> = {
   sketch: 'ints',
 };
 
+/** Columns of the files under `steps/`, as `sql/steps.sql` writes them: what each event of an hour counts as. */
+export const STEP_COLUMNS: Readonly<Record<string, ColumnType>> = {
+  site_id: 'string',
+  this_hour: 'boolean',
+  counted: 'boolean',
+  quarter: 'int',
+  local_day: 'string',
+  name: 'string',
+  page: 'string',
+  revenue_micros: 'bigint',
+  bot: 'boolean',
+  rejected: 'string',
+  quantity: 'bigint',
+  // Of visitors' events.
+  visitor: 'hash',
+  visit_ts: 'bigint',
+  sketch_bucket: 'int',
+  sketch_rank: 'int',
+  begins: 'int',
+  engages: 'int',
+  gap_ms: 'bigint',
+  followed_page: 'string',
+  followed_day: 'string',
+  enters: 'boolean',
+  long_visit: 'int',
+  // By this the event's other columns are found; of events that were sent again, and of their items, they are here.
+  event_key: 'hash',
+  repeated: 'boolean',
+  product_id: 'string',
+  value_micros: 'bigint',
+  currency: 'string',
+  origin: 'string',
+};
+
 /** Columns of the files under `changes/`. */
 export const CHANGE_COLUMNS: Readonly<Record<string, ColumnType>> = { site_id: 'string', local_day: 'string' };
 

@@ -32,13 +32,13 @@ export interface Store {
 }
 
 /** The statements of `sql/`, by file name. */
-export type Statement = 'hours' | 'changes' | 'hour_items' | 'summary' | 'slices' | 'days';
+export type Statement = 'steps' | 'hours' | 'changes' | 'hour_items' | 'summary' | 'slices' | 'days';
 
 /** A statement with the values of its named parameters. Values are our own (dates, run names), never a client's. */
 export interface Query {
   statement: Statement;
   /** The partitions and runs it reads, so that an engine that has to list files looks nowhere else. */
-  reads: { events?: readonly Partition[]; hours?: readonly string[]; changes?: readonly string[] };
+  reads: { events?: readonly Partition[]; steps?: readonly string[]; hours?: readonly string[]; changes?: readonly string[] };
   parameters: Readonly<Record<string, string | number | readonly string[]>>;
 }
 

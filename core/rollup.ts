@@ -110,11 +110,8 @@ async function rollUpHour({ hour, recompute = false, whole }: HourTask, ports: R
   const checkedAt = clock();
   const before = await readCommit(registry, hour);
   const run = await newRun(ports, hour);
-  await lake.unload({
-    statement: 'hours',
-    reads: { events: [partitionOf(hour), partitionOf(hourAfter(hour, -1))] },
-    parameters: hourParameters(hour),
-  }, `hours/run=${run}`);
+  for (const query of hourQueries(hour, run)) await lake.unload(query, `${query.statement}/run=${run}`);
+  await lake.remove(`steps/run=${run}`);
   const committed = before.run === undefined ? [] : [before.run];
   const changes = await lake.unload({
     statement: 'changes',
@@ -146,14 +143,19 @@ async function rollUpHour({ hour, recompute = false, whole }: HourTask, ports: R
   return items;
 }
 
-/** The parameters of `sql/hours.sql`. */
-export function hourParameters(hour: Hour): Query['parameters'] {
+/**
+ * The two queries that count an hour, one after the other, each of which writes its run of what it is called: the second
+ * reads what the first wrote. One would need the first's rows ten times, and Athena would make them anew each time.
+ */
+export function hourQueries(hour: Hour, run: Run): Query[] {
   const before = hourAfter(hour, -1);
-  const [counted, lookBack] = [partitionOf(hour), partitionOf(before)];
-  return {
-    dt: counted.dt, hr: counted.hr, dt_before: lookBack.dt, hr_before: lookBack.hr,
-    look_back_from: startOf(before), visit_gap_ms: VISIT_GAP_MS, exact_visitors: EXACT,
-  };
+  const events = [partitionOf(hour), partitionOf(before)] as const;
+  const [{ dt, hr }, { dt: dt_before, hr: hr_before }] = events;
+  const partitions = { dt, hr, dt_before, hr_before };
+  return [
+    { statement: 'steps', reads: { events }, parameters: { ...partitions, look_back_from: startOf(before), visit_gap_ms: VISIT_GAP_MS } },
+    { statement: 'hours', reads: { steps: [run], events }, parameters: { ...partitions, run, exact_visitors: EXACT } },
+  ];
 }
 
 async function summarize(run: Run, { lake }: RollupPorts): Promise<Summary> {
@@ -238,8 +240,8 @@ async function newRun(ports: RollupPorts, hour?: Hour): Promise<Run> {
   return run;
 }
 
-/** A moment (epoch ms) as runs begin with. */
-function compact(ms: number): string {
+/** A moment (epoch ms) as the names of runs begin: those of runs begun earlier sort before it. */
+export function compact(ms: number): string {
   return new Date(ms).toISOString().replaceAll(/[-:.]/g, '');
 }
 
@@ -268,5 +270,5 @@ export async function removeOldRuns({ lake, registry, clock }: Pick<RollupPorts,
 }
 
 async function removeRun(run: Run, lake: Pick<Lake, 'remove'>): Promise<void> {
-  await Promise.all([lake.remove(`hours/run=${run}`), lake.remove(`changes/run=${run}`), lake.remove(`items/run=${run}`)]);
+  await Promise.all(['steps', 'hours', 'changes', 'items'].map((files) => lake.remove(`${files}/run=${run}`)));
 }

@@ -1,7 +1,7 @@
 // What a function learns from where it runs. Both sides read this one table: lib/ has to give each function just these
 // variables, and a function cannot ask for others. It must not import anything, so that lib/ brings no SDK with it.
 
-/** The functions, and the environment variables of each. */
+/** The functions, and the environment variables of each beside `SERVICE`, which is what the deployment is called. */
 export const ENVIRONMENT = {
   transform: ['REGISTRY_TABLE', 'REPLAY_STREAM', 'RAW_DAYS'],
   ingest: ['REGISTRY_TABLE', 'STREAM'],
@@ -15,13 +15,14 @@ export const ENVIRONMENT = {
 } as const satisfies Record<string, readonly string[]>;
 
 export type FunctionName = keyof typeof ENVIRONMENT;
-export type Environment<F extends FunctionName> = Readonly<Record<(typeof ENVIRONMENT)[F][number], string>>;
+export type Environment<F extends FunctionName> = Readonly<Record<'SERVICE' | (typeof ENVIRONMENT)[F][number], string>>;
 
 /** The variables of a function. Throws where one is missing or empty, naming all that are. */
 export function environmentOf<F extends FunctionName>(name: F, variables: Readonly<Record<string, string | undefined>>): Environment<F> {
-  const missing = ENVIRONMENT[name].filter((variable) => !variables[variable]);
+  const own = ['SERVICE', ...ENVIRONMENT[name]];
+  const missing = own.filter((variable) => !variables[variable]);
   if (missing.length > 0) throw new Error(`the function ${name} has no ${missing.join(', ')} in its environment`);
-  return Object.fromEntries(ENVIRONMENT[name].map((variable) => [variable, variables[variable]!])) as Environment<F>;
+  return Object.fromEntries(own.map((variable) => [variable, variables[variable]!])) as Environment<F>;
 }
 
 /** What S3 keeps where, in the one bucket: whoever writes and whoever is notified have to agree. */
@@ -41,6 +42,9 @@ export const PREFIXES = {
   athena: 'athena/',
 } as const;
 
+/** A task is given out so often before it is parked: the queue counts, and so does the function. */
+export const TASK_ATTEMPTS = 5;
+
 /** How the objects under `events/` begin that hold rows of a replay: they make their hour due behind live ones. */
 export const REPLAYED = 'replay-';
 /** Records that the transform did not answer for lie under here; `retry` sends them again, once. */
@@ -48,8 +52,8 @@ export const SKIPPED = `${PREFIXES.failed}processing-failed/`;
 
 /** The namespace of all metrics, and what the functions say in it; alarms and the dashboard take their names from here. */
 export const NAMESPACE = 'Footfall';
-/** A number is one number, whichever function says it; but CloudWatch takes none from a log without a dimension. */
-export const DIMENSIONS = { service: 'footfall' } as const;
+/** The one dimension of each: the deployment (`SERVICE`), whichever of its functions says the number. */
+export const DIMENSION = 'service';
 export const SIGNALS = {
   /** deliver: events that became rows, of them refused ones, and records that are no envelopes. */
   events: 'Events',

@@ -3,7 +3,7 @@
 // needs is imported then, too: one machine imports the same files, for what they export beside `handler`.
 import middy, { type MiddlewareObj } from '@middy/core';
 import type { Context } from 'aws-lambda';
-import { DIMENSIONS, NAMESPACE, environmentOf, type Environment, type FunctionName, type Signal } from './environment.ts';
+import { NAMESPACE, environmentOf, type Environment, type FunctionName, type Signal } from './environment.ts';
 
 /** Where a function says what it does. */
 export interface Observer {
@@ -25,22 +25,24 @@ export function wired<F extends FunctionName, E, R>(
   name: F,
   make: (environment: Environment<F>, observer: Observer) => Promise<Handle<E, R>>,
 ): Handle<E, R> {
-  let made: Promise<Handle<E, R>> | undefined;
-  const attempt = async () => {
-    try {
-      return await observed(name, (observer) => make(environmentOf(name, process.env), observer));
-    } catch (error) {
-      made = undefined; // The next invocation tries again.
-      throw error;
-    }
+  const begin = async () => {
+    const environment = environmentOf(name, process.env);
+    return observed(name, environment.SERVICE, (observer) => make(environment, observer));
   };
-  return async (event, context) => (await (made ??= attempt()))(event, context);
+  let made: Promise<Handle<E, R>> | undefined;
+  return async (event, context) => {
+    made ??= begin();
+    // Where it cannot be made, the next invocation tries again.
+    made.catch(() => { made = undefined; });
+    return (await made)(event, context);
+  };
 }
 
-async function observed<E, R>(name: FunctionName, make: (observer: Observer) => Promise<Handle<E, R>>): Promise<Handle<E, R>> {
+async function observed<E, R>(name: FunctionName, service: string, make: (observer: Observer) => Promise<Handle<E, R>>): Promise<Handle<E, R>> {
   const [{ Logger }, { MetricUnit, Metrics }] = await Promise.all([import('@aws-lambda-powertools/logger'), import('@aws-lambda-powertools/metrics')]);
   const logger = new Logger({ serviceName: name });
-  const metrics = new Metrics({ namespace: NAMESPACE, serviceName: DIMENSIONS.service });
+  // Its own dimension is called `service` (DIMENSION in lambdas/environment.ts).
+  const metrics = new Metrics({ namespace: NAMESPACE, serviceName: service });
   let fields: Record<string, unknown> = {};
   const handle = await make({
     count: (signal, value) => { metrics.addMetric(signal, MetricUnit.NoUnit, value); },

@@ -11,7 +11,7 @@ import { lambda, lambdaLoader } from './aws/loader.ts';
 import { readStatements } from './aws/statements.ts';
 import { dynamo, dynamoStore } from './aws/store.ts';
 import { readTask, sqs, sqsTasks, type TaskQueue } from './aws/tasks.ts';
-import { SIGNALS } from './environment.ts';
+import { SIGNALS, TASK_ATTEMPTS } from './environment.ts';
 import { wired, type Handle, type Observer } from './function.ts';
 
 export interface RollupFunctionPorts {
@@ -24,8 +24,6 @@ export interface RollupFunctionPorts {
   observer: Observer;
 }
 
-/** Attempts before a task is parked; lib/rollup.ts tells the queue the same number. */
-export const MAX_ATTEMPTS = 5;
 const FIRST_BACK_OFF_S = 15;
 /** Parts loaded at once: each is an invocation, and the account's are shared with the doors. */
 const LOADS_AT_ONCE = 20;
@@ -39,18 +37,18 @@ export function rollupHandler({ lakeWithin, observer, ...ports }: RollupFunction
     const attempt = Number(attributes.ApproximateReceiveCount);
     observer.note({ task: taskName(task), attempt });
     // Noted before, since an invocation that dies cannot note anything.
-    if (attempt >= MAX_ATTEMPTS) await tasks.park(task, attempt, 'the last attempt did not end');
+    if (attempt >= TASK_ATTEMPTS) await tasks.park(task, attempt, 'the last attempt did not end');
     try {
       const items = await runTask(task, { ...ports, lake });
       observer.note({ items });
       observer.count(SIGNALS.tasksDone, 1);
     } catch (error) {
       observer.count(SIGNALS.tasksFailed, 1);
-      if (attempt >= MAX_ATTEMPTS) await tasks.park(task, attempt, (error as Error).message);
+      if (attempt >= TASK_ATTEMPTS) await tasks.park(task, attempt, (error as Error).message);
       else await tasks.backOff(receiptHandle, FIRST_BACK_OFF_S * 4 ** (attempt - 1));
       throw error;
     }
-    if (attempt >= MAX_ATTEMPTS) await tasks.unpark(task);
+    if (attempt >= TASK_ATTEMPTS) await tasks.unpark(task);
   }
 
   return async ({ Records }, context) => {

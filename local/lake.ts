@@ -7,7 +7,7 @@ import { gunzip } from 'node:zlib';
 import { DuckDBInstance, type DuckDBConnection } from '@duckdb/node-api';
 import { ROW_COLUMNS, type ColumnType } from '../core/event.ts';
 import { partitionOf, type Partition } from '../core/hour.ts';
-import { CHANGE_COLUMNS, HOUR_COLUMNS } from '../core/metrics.ts';
+import { CHANGE_COLUMNS, HOUR_COLUMNS, STEP_COLUMNS } from '../core/metrics.ts';
 import type { Lake, Query, ResultRow } from '../core/ports.ts';
 import { render } from '../core/sql.ts';
 import { filesIn, moveIntoPlace, removeAll } from './files.ts';
@@ -21,6 +21,8 @@ const PARTITION_COLUMNS = { dt: 'string', hr: 'string' } as const;
 
 /** The level that costs least: a run is read a few times, and soon superseded. */
 const PARQUET = 'format parquet, compression zstd, compression_level 1';
+/** Of what is written from memory, looking for repetitions among many values costs more than it saves. */
+const PARQUET_OF_RUN = `${PARQUET}, dictionary_size_limit 1000`;
 
 /** The statements by name; read once, so that a running process keeps the ones it was started with. */
 async function readStatements(): Promise<Map<string, string>> {
@@ -83,8 +85,9 @@ export async function duckdbLake(folder: string, { enginePath, temporary, memory
     await connection.run(`create temp view ${name} as ${select}`);
   }
 
-  async function prepareViews(connection: DuckDBConnection, { events, hours, changes }: Query['reads']): Promise<void> {
+  async function prepareViews(connection: DuckDBConnection, { events, steps, hours, changes }: Query['reads']): Promise<void> {
     if (events) await view(connection, 'events', ROW_COLUMNS, await filesOf(events.map(partitionPath)), PARTITION_COLUMNS);
+    if (steps) await view(connection, 'steps', STEP_COLUMNS, await filesOf(steps.map((run) => `steps/run=${run}`)), { run: 'string' });
     if (hours) await view(connection, 'hours', HOUR_COLUMNS, await filesOf(hours.map((run) => `hours/run=${run}`)), { run: 'string' });
     if (changes) await view(connection, 'changes', CHANGE_COLUMNS, await filesOf(changes.map((run) => `changes/run=${run}`)), { run: 'string' });
   }
@@ -100,7 +103,7 @@ export async function duckdbLake(folder: string, { enginePath, temporary, memory
       await mkdir(written, { recursive: true });
       await connected(async (connection) => {
         await prepareViews(connection, reads);
-        await connection.run(`copy (${sql}) to ${text(join(written, 'part-0.parquet'))} (${PARQUET})`);
+        await connection.run(`copy (${sql}) to ${text(join(written, 'part-0.parquet'))} (${PARQUET_OF_RUN})`);
       });
       const target = join(folder, prefix);
       await removeAll(target);

@@ -1,124 +1,15 @@
 -- What happened in one hour, by site, quarter and local day (dimension ''), and by site, local day and the values of
--- each dimension? Reads the hour and the hour before it, so that duplicates and visits need no state. A row has the sums
--- that its dimension offers (core/metrics.ts); the others are 0.
---
--- An hour has millions of rows, so what is sorted is narrow: of all rows only those sent again, and of the visits'
--- events only what tells where visits begin. The wide columns are read past in a join, and never held.
+-- each dimension? Reads what sql/steps.sql made of the hour, and of the events only the wide columns, which are read past
+-- in a join, and never held. A row has the sums that its dimension offers (core/metrics.ts); the others are 0.
 with
--- The events that may count twice: hardly any, but whatever is below has to leave them out.
+-- The events that were sent again: what counts of them stands in steps.
 repeated as (
-  select event_key
-  from events e
-  where ((e.dt = :dt and e.hr = :hr) or (e.dt = :dt_before and e.hr = :hr_before)) and product_id is null
-  group by event_key
-  having count(*) > 1
+  select distinct event_key from steps where run = :run and repeated
 ),
--- Of each of them one version an hour, with that version's items: the one received last, as it was processed last.
-versions as (
-  select *
-  from (
-    select
-      e.site_id, e.event_key, e.dt = :dt and e.hr = :hr as this_hour, name, ts, place, quarter, local_day, visitor,
-      sketch_bucket, sketch_rank, path, referrer_host, source, channel, utm_source, utm_medium, utm_campaign,
-      utm_content, utm_term, country, device, browser, os, language, value_micros, currency, revenue_micros,
-      product_id, quantity, bot, rejected,
-      rank() over (
-        partition by site_id, e.event_key, e.dt, e.hr order by received_at desc, processed_at desc, place desc
-      ) as version,
-      row_number() over (
-        partition by site_id, e.event_key, e.dt, e.hr, product_id
-        order by received_at desc, processed_at desc, place desc, ts desc, name, visitor, path, value_micros, via
-      ) as copy
-    from events e
-    join repeated r on r.event_key = e.event_key
-    where ((e.dt = :dt and e.hr = :hr) or (e.dt = :dt_before and e.hr = :hr_before))
-  ) as copies
-  where version = 1 and copy = 1
-),
--- None in this hour if the hour before has the event; one that was refused there may come again.
-chosen as (
-  select *
-  from (
-    select
-      *,
-      max(case when not this_hour and rejected is null then 1 else 0 end) over (partition by site_id, event_key) as had_before
-    from versions
-  ) as known
-  where not this_hour or had_before = 0
-),
--- What visitors did in this hour, and in the hour before if they were there in this one. (A visitor's hash is of one
--- site, and the visitors of a quarter are told apart by it.)
-visitor_events as (
-  select
-    e.site_id, e.event_key, ts, place, quarter, local_day, visitor, sketch_bucket, sketch_rank, path, name,
-    revenue_micros, true as this_hour
-  from events e
-  left join repeated r on r.event_key = e.event_key
-  where e.dt = :dt and e.hr = :hr
-    and r.event_key is null and product_id is null and not bot and rejected is null and visitor is not null
-  union all
-  select
-    e.site_id, e.event_key, ts, place, quarter, local_day, visitor, sketch_bucket, sketch_rank, path, name,
-    revenue_micros, false as this_hour
-  from events e
-  left join repeated r on r.event_key = e.event_key
-  where e.dt = :dt_before and e.hr = :hr_before
-    and r.event_key is null and product_id is null and not bot and rejected is null
-    and visitor in (select visitor from events e where e.dt = :dt and e.hr = :hr and visitor is not null)
-  union all
-  select
-    site_id, event_key, ts, place, quarter, local_day, visitor, sketch_bucket, sketch_rank, path, name, revenue_micros,
-    this_hour
-  from chosen
-  where product_id is null and not bot and rejected is null and visitor is not null
-),
--- A visitor's events in order, those of the same moment as they were sent. One hour of look-back is enough to know
--- whether an event begins a visit, and whether it is the second of one.
-neighbours as (
-  select
-    *,
-    lag(ts) over visitor_order as previous_ts,
-    lag(ts, 2) over visitor_order as ts_before_previous,
-    lag(path) over visitor_order as previous_path,
-    lag(local_day) over visitor_order as previous_day,
-    max(case when name = 'page_view' then ts end) over (
-      partition by visitor order by ts, place, event_key rows between unbounded preceding and 1 preceding
-    ) as previous_view_ts
-  from visitor_events
-  window visitor_order as (partition by visitor order by ts, place, event_key)
-),
-visits as (
-  select
-    *,
-    max(case when begins then ts end) over (
-      partition by visitor order by ts, place, event_key rows between unbounded preceding and current row
-    ) as visit_ts
-  from (
-    select *, previous_ts is null or ts - previous_ts > :visit_gap_ms as begins
-    from neighbours
-  ) as marked
-  where this_hour or begins
-),
--- Each event of a visit as a step from the one before; of the hour before only where it begins one. A visit's entry page
--- is known where it comes soon: later, the hour before may not show whether there was a page view already.
-steps as (
-  select
-    this_hour, event_key, site_id, quarter, local_day, visitor, visit_ts, sketch_bucket, sketch_rank, name, revenue_micros,
-    coalesce(path, '(not set)') as page,
-    case when begins then 1 end as begins,
-    case when not begins and (ts_before_previous is null or previous_ts - ts_before_previous > :visit_gap_ms) then 1 end as engages,
-    case when not begins then ts - previous_ts end as gap_ms,
-    case when not begins then coalesce(previous_path, '(not set)') end as followed_page,
-    case when not begins then previous_day end as followed_day,
-    name = 'page_view' and (previous_view_ts is null or previous_view_ts < visit_ts) and ts - visit_ts <= :visit_gap_ms as enters,
-    -- Its visitor may have been there before the hour before.
-    case when visit_ts < :look_back_from + :visit_gap_ms then 1 end as long_visit
-  from visits
-),
--- This hour's events of no visitor, those of bots, and refused ones, with what each counts for; items do not count.
+-- What this hour's events of no visitor, those of bots, and refused ones count for.
 others as (
   select
-    site_id, event_key, quarter, local_day, path, name, rejected,
+    site_id, event_key, quarter, local_day, rejected,
     case when action is not null then 1 else 0 end as events,
     case when action = 'page_view' then 1 else 0 end as pageviews,
     case when action = 'view_item' then 1 else 0 end as view_items,
@@ -130,18 +21,9 @@ others as (
     case when bot and rejected is null then 1 else 0 end as bots,
     case when rejected is not null then quantity else 0 end as refused
   from (
-    select
-      e.site_id, e.event_key, quarter, local_day, path, name, revenue_micros, quantity, bot, rejected,
-      case when rejected is null and not bot then name end as action
-    from events e
-    left join repeated r on r.event_key = e.event_key
-    where e.dt = :dt and e.hr = :hr and r.event_key is null and product_id is null and (visitor is null or bot or rejected is not null)
-    union all
-    select
-      site_id, event_key, quarter, local_day, path, name, revenue_micros, quantity, bot, rejected,
-      case when rejected is null and not bot then name end as action
-    from chosen
-    where this_hour and product_id is null and (visitor is null or bot or rejected is not null)
+    select *, case when rejected is null and not bot then name end as action
+    from steps
+    where run = :run and counted and visit_ts is null
   ) as named
 ),
 -- Every event is its visit's last until another follows: exits = events − followed, of the day of the event followed.
@@ -152,27 +34,20 @@ by_page as (
   from (
     select
       site_id, local_day, page, 1 as events, case when name = 'page_view' then 1 else 0 end as pageviews,
-      case when enters then 1 else 0 end as entries, 1 as exits
+      case when enters then 1 else 0 end as entries, case when visit_ts is not null then 1 else 0 end as exits
     from steps
-    where this_hour
+    where run = :run and counted and not bot and rejected is null
     union all
     select site_id, followed_day as local_day, followed_page as page, 0 as events, 0 as pageviews, 0 as entries, -1 as exits
     from steps
-    where this_hour and followed_page is not null
-    union all
-    select site_id, local_day, coalesce(path, '(not set)') as page, events, pageviews, 0 as entries, 0 as exits
-    from others
-    where events = 1
+    where run = :run and counted and followed_page is not null
   ) as pages
   group by site_id, local_day, page
 ),
 by_event as (
   select site_id, local_day, name, count(*) as events
-  from (
-    select site_id, local_day, name from steps where this_hour
-    union all
-    select site_id, local_day, name from others where events = 1
-  ) as named
+  from steps
+  where run = :run and counted and not bot and rejected is null
   group by site_id, local_day, name
 ),
 -- Products, and purchases and refunds by currency.
@@ -206,8 +81,8 @@ by_deed as (
         and (product_id is not null or name in ('purchase', 'refund'))
       union all
       select site_id, local_day, name, product_id, value_micros, currency, revenue_micros, quantity
-      from chosen
-      where this_hour and not bot and rejected is null and (product_id is not null or name in ('purchase', 'refund'))
+      from steps
+      where run = :run and repeated and this_hour and not bot and rejected is null and (product_id is not null or name in ('purchase', 'refund'))
     ) as deeds
   ) as actions
   group by grouping sets ((site_id, local_day, product_id), (site_id, local_day, currency))
@@ -232,7 +107,7 @@ visit_quarters as (
     sum(cast(revenue_micros as decimal(38, 0))) as revenue_micros,
     cast(count(long_visit) as integer) as long_visit_events
   from steps
-  where this_hour
+  where run = :run and counted and visit_ts is not null
   group by site_id, local_day, quarter, visitor, visit_ts
 ),
 by_quarter as (
@@ -293,7 +168,7 @@ by_first_event as (
     from visit_quarters
     group by visitor, visit_ts, local_day
   ) as v
-  join (select visitor, visit_ts, event_key from steps where begins is not null) as s on s.visitor = v.visitor and s.visit_ts = v.visit_ts
+  join (select visitor, visit_ts, event_key from steps where run = :run and begins is not null) as s on s.visitor = v.visitor and s.visit_ts = v.visit_ts
   union all
   select
     event_key, local_day, events, pageviews, 0, 0, 0, view_items, add_to_carts, checkouts, purchases, refunds,
@@ -312,10 +187,13 @@ origins as (
     and r.event_key is null and product_id is null and not bot and rejected is null
   union all
   select
-    site_id, event_key, source, channel, referrer_host, utm_source, utm_medium, utm_campaign, utm_content, utm_term,
-    country, device, browser, os, language
-  from chosen
-  where product_id is null and not bot and rejected is null
+    site_id, event_key,
+    split_part(origin, chr(31), 1), split_part(origin, chr(31), 2), split_part(origin, chr(31), 3), split_part(origin, chr(31), 4),
+    split_part(origin, chr(31), 5), split_part(origin, chr(31), 6), split_part(origin, chr(31), 7), split_part(origin, chr(31), 8),
+    split_part(origin, chr(31), 9), split_part(origin, chr(31), 10), split_part(origin, chr(31), 11), split_part(origin, chr(31), 12),
+    split_part(origin, chr(31), 13)
+  from steps
+  where run = :run and repeated and product_id is null and not bot and rejected is null
 ),
 brought as (
   select
@@ -397,17 +275,18 @@ select
   0, 0, 0, 0, 0, null
 from by_origin
 union all
-select site_id, local_day, null, 'page', page, cast(events as bigint), cast(pageviews as bigint), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, null
+select
+  site_id, local_day, null, dimension, page,
+  case when dimension = 'page' then cast(events as bigint) else 0 end,
+  case when dimension = 'page' then cast(pageviews as bigint) else 0 end,
+  case when dimension = 'entry_page' then cast(entries as bigint) else 0 end,
+  0, 0, 0, 0, 0, 0, 0, 0, 0,
+  case when dimension = 'exit_page' then cast(exits as bigint) else 0 end,
+  0, 0, 0, null
 from by_page
-where events > 0
-union all
-select site_id, local_day, null, 'entry_page', page, 0, 0, cast(entries as bigint), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, null
-from by_page
-where entries > 0
-union all
-select site_id, local_day, null, 'exit_page', page, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, cast(exits as bigint), 0, 0, 0, null
-from by_page
-where exits <> 0
+-- All three from one reading of the pages.
+cross join (select 'page' as dimension union all select 'entry_page' union all select 'exit_page') as dimensions
+where (dimension = 'page' and events > 0) or (dimension = 'entry_page' and entries > 0) or (dimension = 'exit_page' and exits <> 0)
 union all
 select site_id, local_day, null, 'event', name, events, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, null
 from by_event

@@ -40,7 +40,10 @@ const RULES: [rule: string, concerns: (i: Import) => boolean, allowed: (i: Impor
   ['DuckDB and LMDB are imported only under local/ and bench/', ({ what }) => /^(@duckdb\/|lmdb$)/.test(what), ({ from }) => /^(local|bench)\//.test(from)],
   ['local/ never imports lambdas/aws/', ({ from }) => from.startsWith('local/'), ({ what }) => !what.startsWith('lambdas/aws/')],
   ['lambdas/ never imports local/', ({ from }) => from.startsWith('lambdas/'), ({ what }) => !what.startsWith('local/')],
-  ['lib/ takes only from core/ what both must agree on', ({ from, what }) => from.startsWith('lib/') && isProject(what), ({ what }) => /^(lib|core)\//.test(what)],
+  ['lib/ and the CDK app take of the program only core/ and what both must agree on', ({ from, what }) => /^(lib\/|bin\/(footfall|build)\.ts$)/.test(from) && isProject(what), ({ what }) => /^(lib|core)\//.test(what) || what === 'lambdas/environment.ts'],
+  ['lib/ never imports bin/, and nobody else imports either', ({ what }) => /^(lib|bin)\//.test(what), ({ from, what }) => from.startsWith('lib/') ? what.startsWith('lib/') : from.startsWith('bin/')],
+  ['the CDK is imported only in lib/ and bin/', ({ what }) => /^(aws-cdk-lib|constructs|cdk-nag)(\/|$)/.test(what), ({ from }) => /^(lib|bin)\//.test(from)],
+  ['lambdas/environment.ts imports nothing, so that lib/ brings no SDK with it', ({ from }) => from === 'lambdas/environment.ts', () => false],
   ['the program never imports bench/ or test/', ({ from }) => !from.startsWith('bench/'), ({ what }) => !/^(bench|test)\//.test(what)],
 ];
 
@@ -52,6 +55,7 @@ for (const [rule, concerns, allowed] of RULES) {
 
 test('The rules see the imports there are', () => {
   assert.ok(ALL.some(({ from, what }) => from === 'core/deliver.ts' && what === 'core/deliver/check.ts'));
+  assert.ok(ALL.some(({ from, what }) => from === 'lib/data.ts' && what === 'lambdas/environment.ts'));
   assert.ok(ALL.some(({ from, what }) => from === 'local/lake.ts' && what === '@duckdb/node-api'));
 });
 

@@ -86,6 +86,8 @@ test('What DuckDB accepts and Trino does not is found', async () => {
 const COMMON: Vocabulary = {
   functions: new Set([
     'abs', 'chr', 'coalesce', 'concat_ws', 'length', 'mod', 'substr',
+    // A part beyond the last is null to Trino and empty to DuckDB: how many there are has to be known.
+    'split_part',
     // Trino's are null if one argument is, DuckDB's only if all are: none may be null.
     'greatest', 'least',
     // A sum of bigints is a bigint in Trino, which fails where it gets larger, and a hugeint in DuckDB, which Parquet has
@@ -131,4 +133,38 @@ test('A statement beyond what the two engines have in common is found, even wher
     ['select cast(a as decimal), cast(a as varchar(3)) from t', ['decimal', 'varchar(3)']],
     ['select 1; select 2', [';']],
   ] as const) assert.deepEqual(beyond(sql), found, sql);
+});
+
+// Trino has a limit of 150 stages a query, and a scan takes up to three of them with what is joined to it and summed up.
+const MOST_SCANS = 25;
+const scansOf = (sql: string) => Object.fromEntries(trino(sql).scans);
+const scansTooMuch = (sql: string) => Object.values(scansOf(sql)).reduce((sum, times) => sum + times, 0) > MOST_SCANS;
+
+test('No statement scans more than Trino can carry out at once, which makes the rows of a `with` query wherever it is named', (t) => {
+  for (const file of readdirSync(FOLDER)) {
+    const scans = scansOf(rendered(file));
+    t.diagnostic(`sql/${file}: ${Object.entries(scans).map(([table, times]) => `${times} of ${table}`).join(', ')}`);
+    assert.notDeepEqual(scans, {}, `sql/${file}`);
+    assert.ok(!scansTooMuch(rendered(file)), `sql/${file} scans ${JSON.stringify(scans)}: accepts ${MOST_SCANS} in all`);
+  }
+});
+
+test('What a `with` query scans counts wherever it is named, however deep', () => {
+  for (const [sql, scans] of [
+    ['select 1', {}],
+    ['select a from t join u on t.a = u.a', { t: 1, u: 1 }],
+    ['select a from t where a in (select a from t as s)', { t: 2 }],
+    ['with w as (select a from t) select 1', {}],
+    ['with w as (select a from T) select a from w union all select a from W', { t: 2 }],
+    ['with a as (select x from t), b as (select x from a join u on a.x = u.x) select x from a, b, b as c', { t: 3, u: 2 }],
+    // Where a `with` query is not known, its name is a table's.
+    ['with t as (select a from t) select a from t', { t: 1 }],
+    ['select a from (with w as (select a from t, t as u) select a from w) as x join w on w.a = x.a', { t: 2, w: 1 }],
+  ] as const) assert.deepEqual(scansOf(sql), scans, sql);
+
+  // Short, and too much: each of the queries names the one before it twice.
+  const doubling = (queries: number) =>
+    `with q0 as (select a from events), ${Array.from({ length: queries }, (_, i) => `q${i + 1} as (select a from q${i} union all select a from q${i})`).join(', ')} select a from q${queries}`;
+  assert.deepEqual(scansOf(doubling(7)), { events: 128 });
+  assert.deepEqual([4, 5].map((queries) => scansTooMuch(doubling(queries))), [false, true]);
 });

@@ -15,8 +15,11 @@ export interface Vocabulary {
   words: Set<string>;
 }
 
+/** How often each table is scanned, `with` queries being none: Trino makes their rows anew wherever they are named. */
+type Scans = Map<string, number>;
+
 /** Reads statements as Trino does: `errors` say where and in the parser's words; there are none if Trino accepts the text. */
-export type TrinoParser = (sql: string) => { errors: string[] } & Vocabulary;
+export type TrinoParser = (sql: string) => { errors: string[]; scans: Scans } & Vocabulary;
 
 interface Bundle {
   TrinoSQL: typeof TrinoSQL;
@@ -49,6 +52,9 @@ export async function trinoParser(): Promise<TrinoParser> {
   const rules = trino.TrinoSqlParser.ruleNames;
 
   return (sql) => {
+    // What the `with` queries scan that can be named in a query, and what a `with` query and the statement do; of both the inmost last.
+    const known = [new Map<string, Scans>()];
+    const scans = [new Map<string, number>()];
     const parser = new trino.TrinoSQL();
     const [errors, functions, types, words] = [[] as string[], new Set<string>(), new Set<string>(), new Set<string>()];
     const tree = parser.parse(sql, ({ startLine, startColumn, message }) => errors.push(`${startLine}:${startColumn} ${message}`));
@@ -56,6 +62,14 @@ export async function trinoParser(): Promise<TrinoParser> {
       enterFunctionCall: (call) => { functions.add(call.functionName().getText().toLowerCase()); },
       enterCast: (cast) => { types.add(cast.type().getText().toLowerCase()); },
       enterTypeConstructor: (literal) => { types.add(literal.getChild(0)!.getText().toLowerCase()); },
+      enterQueryStatement: () => { known.push(new Map(known.at(-1))); },
+      exitQueryStatement: () => { known.pop(); },
+      enterNamedQuery: () => { scans.push(new Map()); },
+      exitNamedQuery: (query) => { known.at(-1)!.set(query.identifier().getText().toLowerCase(), scans.pop()!); },
+      enterTableName: (table) => {
+        const [name, counted] = [table.getText().toLowerCase(), scans.at(-1)!];
+        for (const [scanned, times] of known.at(-1)!.get(name) ?? [[name, 1] as const]) counted.set(scanned, (counted.get(scanned) ?? 0) + times);
+      },
       visitTerminal: (node) => {
         const word = node.getText().toLowerCase();
         const rule = (node.parent as RuleContext).ruleIndex;
@@ -63,6 +77,6 @@ export async function trinoParser(): Promise<TrinoParser> {
       },
     } satisfies Partial<TrinoSqlListener>);
     parser.listen(listener, tree);
-    return { errors, functions, types, words };
+    return { errors, functions, types, words, scans: scans[0]! };
   };
 }

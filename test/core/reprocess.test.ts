@@ -28,7 +28,7 @@ test('Where the rollup was wrong, a job makes the numbers right, writes only wha
   await pipeline.deliver();
   // Wrong: a visit ends after ten minutes.
   const unload = pipeline.lake.unload.bind(pipeline.lake);
-  pipeline.lake.unload = (query, prefix) => unload(query.statement === 'hours' ? { ...query, parameters: { ...query.parameters, visit_gap_ms: 600_000 } } : query, prefix);
+  pipeline.lake.unload = (query, prefix) => unload(query.statement === 'steps' ? { ...query, parameters: { ...query.parameters, visit_gap_ms: 600_000 } } : query, prefix);
   await pipeline.rollup();
   assert.deepEqual(await pipeline.breakdown('one', { ...DAY, dimension: 'entry_page' }), { '/a': { visits: 1 }, '/b': { visits: 1 } });
   pipeline.lake.unload = unload;

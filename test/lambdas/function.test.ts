@@ -28,7 +28,7 @@ function environment(t: TestContext, variables: Record<string, string>): void {
 
 test('A function without a variable of its own says which one it misses, and works as soon as it has it', async (t) => {
   const handler = wired('retry', async ({ BUCKET }) => async () => BUCKET);
-  environment(t, { BUCKET: 'lake' });
+  environment(t, { SERVICE: 'footfall-test', BUCKET: 'lake' });
   await assert.rejects(handler({}, contextOf()), /the function retry has no REPLAY_STREAM in its environment/);
   environment(t, { REPLAY_STREAM: 'replay' });
   await linesOf(t, async () => { assert.equal(await handler({}, contextOf()), 'lake'); });
@@ -36,11 +36,11 @@ test('A function without a variable of its own says which one it misses, and wor
 
 test('A function sees its own variables only', () => {
   const all = Object.fromEntries(Object.values(ENVIRONMENT).flat().map((name) => [name, name.toLowerCase()]));
-  assert.deepEqual(environmentOf('load', { ...all, SECRET: 'x' }), { METRICS_TABLE: 'metrics_table', BUCKET: 'bucket' });
+  assert.deepEqual(environmentOf('load', { ...all, SERVICE: 'footfall-test', SECRET: 'x' }), { SERVICE: 'footfall-test', METRICS_TABLE: 'metrics_table', BUCKET: 'bucket' });
 });
 
 test('What a function works with is made once, when it is called first', async (t) => {
-  environment(t, { METRICS_TABLE: 'metrics', BUCKET: 'lake' });
+  environment(t, { SERVICE: 'footfall-test', METRICS_TABLE: 'metrics', BUCKET: 'lake' });
   let made = 0;
   const handler = wired('load', async () => { made++; return async () => made; });
   assert.equal(made, 0);
@@ -49,7 +49,7 @@ test('What a function works with is made once, when it is called first', async (
 });
 
 test('An invocation says one line, and its numbers for CloudWatch under the dimension that all have', async (t) => {
-  environment(t, { METRICS_TABLE: 'metrics', BUCKET: 'lake' });
+  environment(t, { SERVICE: 'footfall-test', METRICS_TABLE: 'metrics', BUCKET: 'lake' });
   const handler = wired('load', async (_, { count, note }) => async (event: { n: number }) => {
     count(SIGNALS.itemsWritten, event.n);
     count(SIGNALS.itemsWritten, 1);
@@ -62,14 +62,14 @@ test('An invocation says one line, and its numbers for CloudWatch under the dime
   assert.deepEqual([said!.level, said!.service, said!.run, typeof said!.ms, said!.function_request_id], ['INFO', 'load', 'r', 'number', 'request-1']);
   const [metrics] = lines.filter((line) => '_aws' in line) as { _aws: { CloudWatchMetrics: { Namespace: string; Dimensions: string[][]; Metrics: { Name: string }[] }[] }; ItemsWritten: number[]; service: string }[];
   assert.deepEqual(metrics!._aws.CloudWatchMetrics.map(({ Namespace, Dimensions, Metrics }) => [Namespace, Dimensions, Metrics.map(({ Name }) => Name)]), [['Footfall', [['service']], ['ItemsWritten']]]);
-  assert.deepEqual([metrics!.service, metrics!.ItemsWritten], ['footfall', [7, 1]]);
+  assert.deepEqual([metrics!.service, metrics!.ItemsWritten], ['footfall-test', [7, 1]]);
   // And nothing of it is left for the next one.
   const next = await linesOf(t, async () => { await handler({ n: 1 }, contextOf()); });
   assert.deepEqual(next.filter((line) => '_aws' in line).map((line) => line.ItemsWritten), [[1, 1]]);
 });
 
 test('An error ends the invocation for AWS, too, and is in the line', async (t) => {
-  environment(t, { METRICS_TABLE: 'metrics', BUCKET: 'lake' });
+  environment(t, { SERVICE: 'footfall-test', METRICS_TABLE: 'metrics', BUCKET: 'lake' });
   const handler = wired('load', async (_, { note }) => async () => {
     note({ run: 'r' });
     throw new Error('the table is full');

@@ -38,6 +38,7 @@ async function invoke(name: FunctionName, event: unknown): Promise<unknown> {
     cwd: folder,
     env: {
       // All tables are one, and nothing else is reached.
+      SERVICE: 'footfall-test',
       ...Object.fromEntries(ENVIRONMENT[name].map((variable) => [variable, variable.endsWith('_TABLE') ? table : variable.endsWith('_DAYS') ? '30' : 'none'])),
       AWS_ENDPOINT_URL: `http://${hostname}:${port}`, AWS_REGION: 'us-east-1', AWS_ACCESS_KEY_ID: 'test', AWS_SECRET_ACCESS_KEY: 'test',
     },

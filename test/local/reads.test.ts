@@ -7,7 +7,8 @@ import { test, type TestContext } from 'node:test';
 import { DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
 import { ROW_COLUMNS } from '../../core/event.ts';
 import { hourAfter, partitionOf, type Hour } from '../../core/hour.ts';
-import { hourParameters, runTask } from '../../core/rollup.ts';
+import { HOUR_COLUMNS, STEP_COLUMNS } from '../../core/metrics.ts';
+import { hourQueries, runTask } from '../../core/rollup.ts';
 import { openPipeline, type Pipeline } from '../pipeline.ts';
 
 // The first hour of a day, so that the hour before is of another day, and of both there are hours of the other's name.
@@ -90,9 +91,11 @@ async function scansDuring(t: TestContext, { folder }: Pipeline, work: () => Pro
 
 const all = <T>(sets: Iterable<T>[]) => [...new Set(sets.flatMap((set) => [...set]))].sort();
 
-/** Counts the hour with a view of these hours' partitions; resolves to the parts written. */
-function count({ lake }: Pipeline, hours: readonly Hour[]): Promise<string[]> {
-  return lake.unload({ statement: 'hours', reads: { events: hours.map(partitionOf) }, parameters: hourParameters(HOUR) }, 'hours/run=test');
+/** Counts the hour with a view of these hours' partitions. */
+async function count({ lake }: Pipeline, hours: readonly Hour[]): Promise<void> {
+  for (const query of hourQueries(HOUR, 'test')) {
+    await lake.unload({ ...query, reads: { ...query.reads, events: hours.map(partitionOf) } }, `${query.statement}/run=test`);
+  }
 }
 
 test('An hour is counted from its own files and those of the hour before; all others may be unreadable', async (t) => {
@@ -127,6 +130,30 @@ test('Where the table has all hours, the bounds in the statement leave the files
     // The optimizer leaves files out once, or twice: then the second time all that are there are left.
     assert.ok(left === `${files.length}/${total}` || left === `${files.length}/${files.length}`, left);
   }
+});
+
+test('What the two queries of an hour write has the columns that are declared for it, of just those types', async (t) => {
+  const pipeline = await openLake(t);
+  await pipeline.sendBatch('shop', eventsOf(HOUR, 0));
+  pipeline.at(`${HOUR}:30:00Z`);
+  const url = 'https://shop.example/';
+  await pipeline.send('shop', [{ name: 'page_view', visitor: 'new', url }, { name: 'sign_up', visitor: 'new', url }, { name: 'No name' }]);
+  await pipeline.deliver();
+  await count(pipeline, [HOUR, BEFORE]);
+  const instance = await DuckDBInstance.create();
+  const connection = await instance.connect();
+  const types = { string: 'VARCHAR', int: 'INTEGER', bigint: 'BIGINT', hash: 'BIGINT', boolean: 'BOOLEAN', ints: 'INTEGER[]' };
+  for (const [files, columns] of Object.entries({ steps: STEP_COLUMNS, hours: HOUR_COLUMNS })) {
+    const written = join(pipeline.lakeFolder, files, 'run=test', '*.parquet');
+    const described = await connection.runAndReadAll(`select column_name, column_type from (describe from read_parquet('${written}', hive_partitioning = false))`);
+    const declared = Object.entries(columns).map(([name, type]) => [name, types[type]]);
+    assert.deepEqual(described.getRows().sort(), declared.sort(), files);
+    // There is something in each of them, so that the type is no accident.
+    const [counts] = (await connection.runAndReadAll(`select count(columns(*)) from read_parquet('${written}', hive_partitioning = false)`)).getRows();
+    assert.deepEqual(counts!.filter((values) => values === 0n), [], files);
+  }
+  connection.closeSync();
+  instance.closeSync();
 });
 
 // What counting needs of an event.
