@@ -13,6 +13,7 @@ import type { Store, Task } from '../core/ports.ts';
 import { hourQueries, readCommits, runTask, type RollupPorts } from '../core/rollup.ts';
 import { duckdbLake, type LocalLake } from '../local/lake.ts';
 import { openEnvironment } from '../local/lmdb.ts';
+import { SITES_AT_ONCE } from '../local/rollup.ts';
 import { lmdbStore } from '../local/store.ts';
 import { HOUR, hourData, type HourSize } from './hour-data.ts';
 import { median, secondsSince, type BenchOptions, type Measurement } from './report.ts';
@@ -135,7 +136,7 @@ function timed(what: string, { seconds, memory, error }: Phase, more: Partial<Me
 /** The rollup's ports on one machine; what is sent goes to `due`. */
 function portsOn(lake: LocalLake, registry: Store, metrics: Store, due: Task[]): RollupPorts {
   return {
-    lake, registry, load: loaderOf({ lake, metrics }), clock: Date.now,
+    lake, registry, load: loaderOf({ lake, metrics }), sitesAtOnce: SITES_AT_ONCE, clock: Date.now,
     tasks: { send: async (tasks) => { due.push(...tasks); }, parked: async () => [] },
   };
 }

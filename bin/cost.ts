@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { App } from 'aws-cdk-lib';
 import { Code } from 'aws-cdk-lib/aws-lambda';
-import { Command, Option } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { ENVIRONMENT, PREFIXES } from '../lambdas/environment.ts';
 import { LOAD, costOf, loadOf, shardsFor, trafficOf, type Facts, type Line, type Load } from '../lib/cost.ts';
 import { DataStack } from '../lib/data.ts';
@@ -125,7 +125,7 @@ interface Options extends Partial<Load> { environment: EnvironmentName; shards?:
 
 const number = (text: string): number => {
   const value = Number(text);
-  if (text.trim() === '' || !Number.isFinite(value)) throw new Error(`${JSON.stringify(text)}: accepts a number such as 1e9`);
+  if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError('It accepts a number such as 1e9.');
   return value;
 };
 const flagOf = (name: string) => name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);

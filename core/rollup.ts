@@ -18,6 +18,8 @@ export interface RollupPorts {
   registry: Store;
   tasks: Tasks;
   load: Loader;
+  /** Sites of one query of a day, which holds up to 2,000 values of each until it has them all. */
+  sitesAtOnce: number;
   clock: Clock;
 }
 
@@ -101,9 +103,6 @@ export async function tasksFor(announced: readonly Announced[], registry: Store)
 export function runTask(task: Task, ports: RollupPorts): Promise<number> {
   return task.kind === 'hour' ? rollUpHour(task, ports) : rollUpDay(task.day, ports);
 }
-
-/** Sites of one query of a day, which holds up to 2,000 values of each until it has them all. */
-const SITES_AT_ONCE = 10_000;
 
 async function rollUpHour({ hour, recompute = false, whole }: HourTask, ports: RollupPorts): Promise<number> {
   const { lake, registry, load, clock } = ports;
@@ -225,9 +224,9 @@ async function rollUpDay(day: LocalDay, ports: RollupPorts): Promise<number> {
 }
 
 /** The sites with which the slices of a day's changed sites begin, in order. */
-async function slices(day: LocalDay, changed: readonly Run[], run: Run, { lake }: RollupPorts): Promise<string[]> {
+async function slices(day: LocalDay, changed: readonly Run[], run: Run, { lake, sitesAtOnce }: RollupPorts): Promise<string[]> {
   const starts: string[] = [];
-  const query: Query = { statement: 'slices', reads: { changes: changed }, parameters: { day, changed_runs: changed, sites: SITES_AT_ONCE } };
+  const query: Query = { statement: 'slices', reads: { changes: changed }, parameters: { day, changed_runs: changed, sites: sitesAtOnce } };
   for (const part of await lake.unload(query, `items/run=${run}`)) for await (const { site_id } of lake.rows(part)) starts.push(String(site_id));
   // In the order of code points, as both engines compare: site ids are ASCII.
   return starts.sort();

@@ -3,9 +3,8 @@
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda';
-import type { Loader } from '../core/load.ts';
-import type { Clock, Lake, Store } from '../core/ports.ts';
-import { runTask, taskName } from '../core/rollup.ts';
+import type { Lake } from '../core/ports.ts';
+import { runTask, taskName, type RollupPorts } from '../core/rollup.ts';
 import { athena, athenaLake, s3, type QueryDone } from './aws/lake.ts';
 import { lambda, lambdaLoader } from './aws/loader.ts';
 import { readStatements } from './aws/statements.ts';
@@ -14,19 +13,18 @@ import { readTask, sqs, sqsTasks, type TaskQueue } from './aws/tasks.ts';
 import { SIGNALS, TASK_ATTEMPTS } from './environment.ts';
 import { wired, type Handle, type Observer } from './function.ts';
 
-export interface RollupFunctionPorts {
+export interface RollupFunctionPorts extends Pick<RollupPorts, 'registry' | 'load' | 'clock'> {
   /** The lake, as it can be asked within the time that an invocation has left (ms), telling of each query. */
   lakeWithin: (remainingMs: () => number, onQuery: (query: QueryDone) => void) => Lake;
-  registry: Store;
   tasks: TaskQueue;
-  load: Loader;
-  clock: Clock;
   observer: Observer;
 }
 
 const FIRST_BACK_OFF_S = 15;
 /** Parts loaded at once: each is an invocation, and the account's are shared with the doors. */
 const LOADS_AT_ONCE = 20;
+/** Every site there is, as a rule: Athena spreads a query over its own machines, and reads the day's runs anew for each one. */
+const SITES_AT_ONCE = 2_000_000;
 
 export function rollupHandler({ lakeWithin, observer, ...ports }: RollupFunctionPorts): Handle<SQSEvent, SQSBatchResponse> {
   const { tasks } = ports;
@@ -39,7 +37,7 @@ export function rollupHandler({ lakeWithin, observer, ...ports }: RollupFunction
     // Noted before, since an invocation that dies cannot note anything.
     if (attempt >= TASK_ATTEMPTS) await tasks.park(task, attempt, 'the last attempt did not end');
     try {
-      const items = await runTask(task, { ...ports, lake });
+      const items = await runTask(task, { ...ports, lake, sitesAtOnce: SITES_AT_ONCE });
       observer.note({ items });
       observer.count(SIGNALS.tasksDone, 1);
     } catch (error) {

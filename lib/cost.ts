@@ -38,7 +38,7 @@ export const LOAD = {
   sites: [1e6, 'sites (default: one for 1,000 events a day)'],
   perVisit: [5, 'events a visit'],
   visitMinutes: [5, 'minutes a visit lasts'],
-  sitesPerSlice: [10_000, 'sites of one query of a day (core/rollup.ts)'],
+  sitesPerSlice: [2_000_000, 'sites of one query of a day (lambdas/rollup.ts)'],
   readsPerSite: [2, 'reads a site and day at the API'],
   transformMicros: [33, 'microseconds the transform takes for an event'],
   loadMicros: [300, 'microseconds the load function takes for an item'],

@@ -7,7 +7,7 @@ import { progressOf, readProgress, writeProgress, type Progress } from '../core/
 import { runTask, tasksFor, type RollupPorts } from '../core/rollup.ts';
 import type { TaskQueue, Waiting } from './tasks.ts';
 
-export interface RollupRoundPorts extends Omit<RollupPorts, 'load'> {
+export interface RollupRoundPorts extends Omit<RollupPorts, 'load' | 'sitesAtOnce'> {
   metrics: Store;
   tasks: TaskQueue;
   /** Everything received before this moment (epoch ms) is in the lake, and its hours have been announced. */
@@ -18,6 +18,8 @@ export interface RollupRoundPorts extends Omit<RollupPorts, 'load'> {
   report: (line: string) => void;
 }
 
+/** Of a day's query: what it holds of so many sites fits into what the engine may have (local/start.ts). */
+export const SITES_AT_ONCE = 10_000;
 /** What is counted anew gets so much of a round, so that what comes in meanwhile waits no longer than at other times. */
 const RECOMPUTE_BUDGET_MS = 5_000;
 /** A round with more tasks than the hour that runs and the one before it, and their days, is told of. */
@@ -36,7 +38,7 @@ export async function rollupRound(ports: RollupRoundPorts): Promise<void> {
   for (let waiting = tasks.next(); waiting; waiting = tasks.next()) {
     if (clock() - began > (waiting.task.recompute ? Math.min(RECOMPUTE_BUDGET_MS, budgetMs) : budgetMs)) break;
     try {
-      done.items += await runTask(waiting.task, { ...ports, load });
+      done.items += await runTask(waiting.task, { ...ports, load, sitesAtOnce: SITES_AT_ONCE });
       await tasks.done(waiting);
       done[waiting.task.kind]++;
     } catch (error) {

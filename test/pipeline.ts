@@ -56,7 +56,7 @@ export async function openPipeline(t: TestContext, now: string) {
   });
 
   return {
-    folder, lakeFolder, lake, log, registry, metrics, tasks, reports, clock, load: loaderOf({ lake, metrics }),
+    folder, lakeFolder, lake, log, registry, metrics, tasks, reports, clock, load: loaderOf({ lake, metrics }), sitesAtOnce: 10_000,
     /** Items put into the metrics store so far. */
     written,
     /** Sets the clock. */

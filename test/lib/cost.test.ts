@@ -130,6 +130,35 @@ test('A query of Athena is paid for 10 MB at least, five dollars a TB', () => {
   near(dollars(costOf(small, load), 'Athena'), 5 * happen * 9 * 10_000_000 / 1024 ** 4);
 });
 
+test("An hour's queries read its own rows 6.1 times as far as they are there, the hour's before 3.9 times, and runs", () => {
+  // 2.4 billion events of one site are 100 million an hour; each run has one slice for each of two local days.
+  const traffic = trafficOf(small, loadOf({ eventsPerDay: 2.4e9, sites: 1, parquetBytes: 40, runBytes: 10 }));
+  const [rows, run] = [1e8 * 40, 1e8 * 10];
+  const byHand = runsOfHour(5, 2).reduce((sum, { seen }) => sum + 24 * (rows * (6.1 * seen + 3.9) + run * 5.1 * seen + 5 * 10_000_000 + 2 * 26 * 1.1 * run), 0);
+  near(traffic.scanned / byHand, 1);
+});
+
+test('The tables are paid for looking up sites, for reads, and for what they keep with its recovery', () => {
+  // One site and a request a minute: a look-up in 1 − 1/e of the minutes.
+  near(cost(small, { eventsPerDay: 1440, perRequest: 1, sites: 1 }, 'DynamoDB', 'sites looked up by the transform'), 0.125 * 1440 * (1 - Math.exp(-1)) / 1e6);
+  // 3 look-ups and 30 days of 1 event, 105 bytes each, that are one unit: four halves for each read.
+  near(cost(small, { eventsPerDay: 1000, sites: 1000, readsPerSite: 1e6 }, 'DynamoDB', 'reads'), 0.125 * 1e9 * 2 / 1e6);
+  // A site that never rests keeps 24 items of hours of 2,151 bytes, a day of 512 and breakdowns of 8,310.
+  const kept = (24 * 2_151 + 512 + 8_310) * 30 / GiB / 30;
+  near(cost(small, { eventsPerDay: 2_400_000, sites: 1 }, 'DynamoDB', 'items kept'), kept * (0.25 + 0.2));
+  near(cost({ ...small, recovery: false }, { eventsPerDay: 2_400_000, sites: 1 }, 'DynamoDB', 'items kept'), kept * 0.25);
+});
+
+test('A deployment where nothing happens polls its queues, beats, and says so in its logs', () => {
+  const idle = { eventsPerDay: 0 };
+  // Two queues, five polls of 20 seconds each; 288 and 1,440 beats; 12 requests for notices at each of the 288.
+  near(cost(small, idle, 'SQS and Scheduler', 'tasks'), 0.5 * 2 * 5 * 3 * 1440 / 1e6);
+  near(cost(small, idle, 'SQS and Scheduler', 'beats'), (288 + 1440) / 1e6);
+  near(cost(small, idle, 'SQS and Scheduler', 'notices'), 0.4 * 288 * 12 / 1e6);
+  near(cost(small, idle, 'CloudWatch', 'logs of functions'), (288 + 1440) * 1200 / GiB * (0.5 + 0.03 / 7));
+  near(cost(small, idle, 'S3') + cost(small, idle, 'Athena') + cost(small, idle, 'Firehose') + cost(small, idle, 'DynamoDB'), 0);
+});
+
 test("Each slice of a day reads all of the day's runs again", () => {
   const [once, ten] = [1_000_000, 39_000].map((sitesPerSlice) => trafficOf(small, loadOf({ eventsPerDay: 1e9, sites: 1e6, sitesPerSlice })));
   const slices = ({ queries, runs }: { queries: number; runs: number }) => queries / runs - 7;
@@ -144,6 +173,11 @@ test('A function is paid by GB-seconds and calls: the transform by its events', 
   near(cost(small, ofBytes(1049), 'Lambda', 'transform'), 0.0000133334 * 1 * (33 + 1440 * 0.01) + 0.2 * 1440 / 1e6);
   // Serving has half a GB: 40 ms for each of 2 reads of 1,000 sites.
   near(cost(small, ofBytes(1049), 'Lambda', 'reads'), 0.0000133334 * 0.5 * 2000 * 0.04 + 0.2 * 2000 / 1e6);
+  // A query is 6 s of waiting; items are loaded by 20 at once, 300 µs each; 288 looks of 5 s with half a GB, and 1,440 of 0.3 s with one.
+  const { queries, items, runs, loadCalls } = trafficOf(small, loadOf(ofBytes(1049)));
+  near(cost(small, ofBytes(1049), 'Lambda', 'rollup'), 0.0000133334 * (6 * queries + items * 0.0003 / 20) + 0.2 * runs * 3 / 1e6);
+  near(cost(small, ofBytes(1049), 'Lambda', 'load'), 0.0000133334 * (1769 / 1024) * (items * 0.0003 + loadCalls * 0.05) + 0.2 * loadCalls / 1e6);
+  near(cost(small, { eventsPerDay: 0 }, 'Lambda', 'schedule and jobs'), 0.0000133334 * (288 * 5 * 0.5 + 1440 * 0.3) + 0.2 * (288 + 1440) / 1e6);
   near(cost(factsOf(...templatesOf('small', { warmReaders: 4 })), { eventsPerDay: 0 }, 'Lambda', 'kept warm'), 0.0000033334 * 4 * 0.5 * 86_400);
 });
 
@@ -151,6 +185,9 @@ test('S3 keeps records for their days and rows for months', () => {
   const load = { ...ofBytes(1000), rawRatio: 4, parquetBytes: 40, runBytes: 10, months: 2 };
   near(cost(small, load, 'S3', 'records as they came'), 0.023 * 1e6 * 250 * 30 / GiB / 30);
   near(cost(small, load, 'S3', 'rows and runs'), 0.023 * 1e6 * 50 * 60 / GiB / 30);
+  // Rows and records are 2,880 objects each; a query writes 10 files and lists three times; a read for each MiB of a scan, and for each part loaded.
+  const { queries, scanned, loadCalls } = trafficOf(small, loadOf(load));
+  near(cost(small, load, 'S3', 'requests'), 0.005 * (2 * 2880 + 13 * queries) / 1000 + 0.0004 * (scanned / 1024 ** 2 + loadCalls) / 1000);
 });
 
 test('A line of the log of requests is paid for each of them, and alarms by their metrics', () => {
@@ -214,7 +251,7 @@ test('More events, more sites, fewer events a request and larger events never co
 });
 
 test('The model slices days as core/rollup.ts does', () => {
-  const [, sites] = /SITES_AT_ONCE = ([\d_]+)/.exec(readFileSync(join(ROOT, 'core', 'rollup.ts'), 'utf8'))!;
+  const [, sites] = /SITES_AT_ONCE = ([\d_]+)/.exec(readFileSync(join(ROOT, 'lambdas', 'rollup.ts'), 'utf8'))!;
   assert.equal(LOAD.sitesPerSlice[0], Number(sites!.replaceAll('_', '')));
 });
 
@@ -234,5 +271,7 @@ test('The command prints what each service costs, what it costs for a million ev
   const total = dollars(lines);
   assert.ok(text.includes(`| **all** | ${total.toFixed(2)} | ${(total / 1000).toFixed(4)} | 100.0 % |`), text);
   for (const service of new Set(lines.map((line) => line.service))) assert.ok(text.includes(`| **${service}** | ${dollars(lines, service).toFixed(2)} |`), service);
+  // A hundred million records of 4,115 bytes are 4.54 MiB a second, and 2.5 times as much at the busiest.
+  assert.match(text, /^The stream needs 12 shards/m);
   for (const [, what] of Object.values(LOAD)) assert.ok(text.includes(what), what);
 });
