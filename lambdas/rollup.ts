@@ -21,6 +21,8 @@ export interface RollupFunctionPorts extends Pick<RollupPorts, 'registry' | 'loa
 }
 
 const FIRST_BACK_OFF_S = 15;
+/** How long after its invocation must have ended a task that was not heard of again is given out once more. */
+const AFTER_DEATH_S = 60;
 /** Parts loaded at once: each is an invocation, and the account's are shared with the doors. */
 const LOADS_AT_ONCE = 20;
 /** Every site there is, as a rule: Athena spreads a query over its own machines, and reads the day's runs anew for each one. */
@@ -30,10 +32,12 @@ export function rollupHandler({ lakeWithin, observer, ...ports }: RollupFunction
   const { tasks } = ports;
 
   /** Carries out a message's task. Rejects where it could not, after the queue has been told when to try again. */
-  async function carryOut({ body, receiptHandle, attributes }: SQSRecord, lake: Lake): Promise<void> {
+  async function carryOut({ body, receiptHandle, attributes }: SQSRecord, lake: Lake, remainingMs: number): Promise<void> {
     const task = readTask(body);
     const attempt = Number(attributes.ApproximateReceiveCount);
     observer.note({ task: taskName(task), attempt });
+    // Else the message of an invocation that dies stays away for as long as the queue hides any: six times as long.
+    await tasks.backOff(receiptHandle, Math.ceil(remainingMs / 1000) + AFTER_DEATH_S);
     // Noted before, since an invocation that dies cannot note anything.
     if (attempt >= TASK_ATTEMPTS) await tasks.park(task, attempt, 'the last attempt did not end');
     try {
@@ -56,7 +60,7 @@ export function rollupHandler({ lakeWithin, observer, ...ports }: RollupFunction
     });
     for (const [i, record] of Records.entries()) {
       try {
-        await carryOut(record, lake);
+        await carryOut(record, lake, context.getRemainingTimeInMillis());
       } catch (error) {
         observer.note({ failed: true });
         observer.error(error);

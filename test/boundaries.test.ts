@@ -6,7 +6,7 @@ import { test } from 'node:test';
 const ROOT = join(import.meta.dirname, '..');
 const FOLDERS = ['core', 'lambdas', 'local', 'lib', 'bin', 'bench', 'tracker', 'dashboard'];
 
-interface Import { from: string; what: string }
+interface Import { from: string; what: string; /** By a call, and not when the file is loaded. */ whenCalled: boolean }
 
 /** Every import of the project's code: relative ones as paths from the root, others as they stand. */
 function importsOf(folder: string): Import[] {
@@ -22,7 +22,8 @@ function importsOf(folder: string): Import[] {
     return [...found].map((match) => {
       const what = (match[1] ?? match[2] ?? match[3])!;
       const from = relative(ROOT, path).split(sep).join('/');
-      return { from, what: what.startsWith('.') ? relative(ROOT, resolve(dirname(path), what)).split(sep).join('/') : what };
+      const whenCalled = match[2] !== undefined;
+      return { from, whenCalled, what: what.startsWith('.') ? relative(ROOT, resolve(dirname(path), what)).split(sep).join('/') : what };
     });
   });
 }
@@ -52,6 +53,22 @@ for (const [rule, concerns, allowed] of RULES) {
     assert.deepEqual(ALL.filter((one) => concerns(one) && !allowed(one)).map(says), []);
   });
 }
+
+/** What is loaded with a file: its imports and theirs, but not those that a function makes when it is called. */
+function loadedWith(file: string, seen = new Set<string>()): Set<string> {
+  for (const { from, what, whenCalled } of ALL) {
+    if (from !== file || whenCalled || seen.has(what)) continue;
+    seen.add(what);
+    loadedWith(what, seen);
+  }
+  return seen;
+}
+
+test('The one-machine deployment loads nothing that only AWS needs', () => {
+  const loaded = [...loadedWith('local/start.ts')];
+  assert.ok(loaded.includes('lambdas/admin.ts') && loaded.includes('core/rollup.ts'));
+  assert.deepEqual(loaded.filter((what) => /^(@aws-|lambdas\/aws\/)/.test(what)), []);
+});
 
 test('The rules see the imports there are', () => {
   assert.ok(ALL.some(({ from, what }) => from === 'core/deliver.ts' && what === 'core/deliver/check.ts'));
