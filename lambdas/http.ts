@@ -7,7 +7,7 @@ import { findKey, type Key } from '../core/keys.ts';
 import type { Store } from '../core/ports.ts';
 import { Problem } from '../core/problem.ts';
 import type { Parameters } from '../core/query.ts';
-import { ROUTES, routeKey, type HandlerName, type RouteKeyOf } from '../core/routes.ts';
+import { ROUTES, routeKey, type HandlerName, type Route, type RouteKeyOf } from '../core/routes.ts';
 import { isSiteId, readSite, type Site } from '../core/sites.ts';
 import { SIGNALS } from './environment.ts';
 import type { Observer } from './function.ts';
@@ -33,6 +33,7 @@ export function httpHandler<H extends HandlerName>(
   return middy<Request, APIGatewayProxyStructuredResultV2>()
     .use(problems(onError))
     .use(authorized(registry))
+    .use(limited())
     .handler(async (request: Request) => {
       const action = byRoute[request.routeKey];
       if (!action) throw new Problem(404, `${quote(request.routeKey)}: there is no such route`);
@@ -69,13 +70,13 @@ function problems(onError: (error: unknown) => void): MiddlewareObj<Request, API
   };
 }
 
-const SCOPES = new Map<string, { scopes: readonly string[] }>(ROUTES.map((route) => [routeKey(route), route]));
+const BY_KEY = new Map<string, Route>(ROUTES.map((route) => [routeKey(route), route]));
 
 /** Finds the key and checks it against the route: 401 without one, 403 in the wrong scope, 404 on another's site. */
 function authorized(registry: Store): MiddlewareObj<Request, APIGatewayProxyStructuredResultV2> {
   return {
     before: async ({ event }) => {
-      const scopes = SCOPES.get(event.routeKey)?.scopes ?? [];
+      const scopes: readonly string[] = BY_KEY.get(event.routeKey)?.scopes ?? [];
       if (scopes.length === 0) return;
       const key = await findKey(registry, event.headers.authorization);
       if (!key) throw new Problem(401, 'Authorization: accepts Bearer and a key, ff_…, that has not been revoked', { 'www-authenticate': 'Bearer' });
@@ -83,6 +84,16 @@ function authorized(registry: Store): MiddlewareObj<Request, APIGatewayProxyStru
       if (key.site !== undefined && site !== undefined && key.site !== site) throw noSuchSite(site);
       if (!scopes.includes(key.scope)) throw new Problem(403, `a ${key.scope} key: this route accepts ${scopes.join(' and ')} keys`);
       event.key = key;
+    },
+  };
+}
+
+/** Refuses a body over the route's limit: API Gateway itself hands on up to 10 MB. */
+function limited(): MiddlewareObj<Request, APIGatewayProxyStructuredResultV2> {
+  return {
+    before: ({ event }) => {
+      const { bodyLimit = 0 } = BY_KEY.get(event.routeKey) ?? {};
+      if (Buffer.byteLength(bodyOf(event)) > bodyLimit) throw new Problem(413, `the body: accepts at most ${bodyLimit} bytes`);
     },
   };
 }

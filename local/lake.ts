@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import { DuckDBInstance, type DuckDBConnection } from '@duckdb/node-api';
 import { ROW_COLUMNS, type ColumnType } from '../core/event.ts';
-import { partitionOf, type Partition } from '../core/hour.ts';
+import { partitionOf, partitionPath, type Partition } from '../core/hour.ts';
 import { CHANGE_COLUMNS, HOUR_COLUMNS, STEP_COLUMNS } from '../core/metrics.ts';
 import type { Lake, Query, ResultRow } from '../core/ports.ts';
 import { render } from '../core/sql.ts';
@@ -86,7 +86,7 @@ export async function duckdbLake(folder: string, { enginePath, temporary, memory
   }
 
   async function prepareViews(connection: DuckDBConnection, { events, steps, hours, changes }: Query['reads']): Promise<void> {
-    if (events) await view(connection, 'events', ROW_COLUMNS, await filesOf(events.map(partitionPath)), PARTITION_COLUMNS);
+    if (events) await view(connection, 'events', ROW_COLUMNS, await filesOf(events.map(eventsPath)), PARTITION_COLUMNS);
     if (steps) await view(connection, 'steps', STEP_COLUMNS, await filesOf(steps.map((run) => `steps/run=${run}`)), { run: 'string' });
     if (hours) await view(connection, 'hours', HOUR_COLUMNS, await filesOf(hours.map((run) => `hours/run=${run}`)), { run: 'string' });
     if (changes) await view(connection, 'changes', CHANGE_COLUMNS, await filesOf(changes.map((run) => `changes/run=${run}`)), { run: 'string' });
@@ -126,13 +126,12 @@ export async function duckdbLake(folder: string, { enginePath, temporary, memory
     },
 
     async sizeOf(partition) {
-      const sizes = await Promise.all((await filesOf([partitionPath(partition)])).map(async (file) => (await stat(file)).size));
+      const sizes = await Promise.all((await filesOf([eventsPath(partition)])).map(async (file) => (await stat(file)).size));
       return sizes.reduce((sum, size) => sum + size, 0);
     },
 
     async rawParts(arrived) {
-      const { dt, hr } = partitionOf(arrived);
-      const prefix = `raw/dt=${dt}/hr=${hr}`;
+      const prefix = `raw/${partitionPath(partitionOf(arrived))}`;
       const files = await filesIn(join(folder, prefix), '.ndjson.gz');
       return Promise.all(files.map(async (file) => ({ name: `${prefix}/${basename(file)}`, bytes: (await stat(file)).size })));
     },
@@ -162,8 +161,8 @@ export async function duckdbLake(folder: string, { enginePath, temporary, memory
   };
 }
 
-function partitionPath({ dt, hr }: Partition): string {
-  return `events/dt=${dt}/hr=${hr}`;
+function eventsPath(partition: Partition): string {
+  return `events/${partitionPath(partition)}`;
 }
 
 /** A text literal of SQL. */

@@ -88,6 +88,19 @@ for (const [name, body, status] of BODIES) {
   });
 }
 
+const LARGE: [name: string, bytes: number, base64: boolean, status: number][] = [
+  ['of 1 MB', 1_048_576, false, 202], ['of a byte more', 1_048_577, false, 413], ['of a byte more, in base64', 1_048_577, true, 413],
+];
+for (const [name, bytes, base64, status] of LARGE) {
+  test(`A batch ${name} is answered with ${status}`, async () => {
+    const { ingest, keys } = await open();
+    const start = '{"events":[{"name":"x"}],"note":"';
+    const body = `${start}${'é'.repeat((bytes - start.length - 2) / 2)}${' '.repeat((bytes - start.length) % 2)}"}`;
+    assert.equal(Buffer.byteLength(body), bytes);
+    assert.equal((await call(ingest, 'POST /v1/events', { key: keys.write, body: base64 ? Buffer.from(body).toString('base64') : body, base64 })).status, status);
+  });
+}
+
 test('Each function answers its own routes only', async () => {
   const { serve, admin, keys } = await open();
   assert.equal((await call(serve, 'GET /v1/sites', { key: keys.admin })).status, 404);
