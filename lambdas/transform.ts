@@ -59,7 +59,8 @@ function answerOf(record: FirehoseTransformationEventRecord, delivered: Delivere
   if (delivered.kind === 'failed') return failed(record);
   const { rows, partition: { dt, hr } } = delivered;
   if (rows.length === 0) return dropped(record);
-  return { recordId: record.recordId, result: 'Ok', data: Buffer.from(`${rows.join('\n')}\n`).toString('base64'), metadata: { partitionKeys: { dt, hr } } };
+  // One behind the other, with nothing between: what Firehose converts is a record of one or more JSON objects.
+  return { recordId: record.recordId, result: 'Ok', data: Buffer.from(rows.join('')).toString('base64'), metadata: { partitionKeys: { dt, hr } } };
 }
 
 /** It goes, whole, to `failed/`. */

@@ -15,6 +15,11 @@ export function firehoseEvent(records: readonly string[]): FirehoseTransformatio
   return { ...event, records: records.map((text, i) => ({ ...event.records[0]!, recordId: `record-${i}`, data: Buffer.from(text).toString('base64') })) };
 }
 
+/** The rows of an answer of the transform, which stand one behind the other; no text in a row can hold what is between two. */
+export function rowsOf(data: string | undefined): string[] {
+  return Buffer.from(data ?? '', 'base64').toString().replaceAll('}{"site_id":', '}\n{"site_id":').split('\n');
+}
+
 /** Messages of a queue. */
 export function sqsEvent(bodies: readonly string[], receiveCount = 1): SQSEvent {
   const { Records: [record] } = shape<SQSEvent>('sqs-fifo');

@@ -28,7 +28,7 @@ import { transformHandler } from '../../lambdas/transform.ts';
 import { createTable, startDynalite, type Dynalite } from '../dynalite.ts';
 import { openPipeline } from '../pipeline.ts';
 import { fakeLake } from './aws/athena.ts';
-import { apiEvent, contextOf, firehoseEvent, noting, s3Notice, schedulerEvent, sqsEvent } from './aws-events.ts';
+import { apiEvent, contextOf, firehoseEvent, noting, rowsOf, s3Notice, schedulerEvent, sqsEvent } from './aws-events.ts';
 import { fakeQueues } from './queues.ts';
 
 const NOW = '2026-03-10T12:30:00Z';
@@ -80,8 +80,7 @@ async function openService(t: TestContext) {
     for (const { result, data, metadata } of records) {
       if (result !== 'Ok') continue;
       const { dt, hr } = metadata!.partitionKeys;
-      const rows = Buffer.from(data!, 'base64').toString().trimEnd().split('\n');
-      byPartition.set(`dt=${dt}/hr=${hr}`, [...(byPartition.get(`dt=${dt}/hr=${hr}`) ?? []), ...rows]);
+      byPartition.set(`dt=${dt}/hr=${hr}`, [...(byPartition.get(`dt=${dt}/hr=${hr}`) ?? []), ...rowsOf(data)]);
     }
     for (const [partition, rows] of byPartition) {
       const key = `events/${partition}/${name}-${++objects}.parquet`;
