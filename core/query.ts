@@ -7,15 +7,26 @@ import {
 import { Problem, type FieldError } from './problem.ts';
 import type { Site } from './sites.ts';
 import { isDay } from './hour.ts';
-import { dayAfter, localDayAt, type LocalDay } from './zone.ts';
+import { dayAfter, daysBetween, localDayAt, type LocalDay } from './zone.ts';
 
 export type Interval = 'hour' | 'day' | 'month';
+export type Compare = 'previous_period' | 'previous_year';
 
 /** Local dates, both included. */
 export interface Range { from: LocalDay; to: LocalDay }
-export interface StatsQuery extends Range { site: string; time_zone: string; metrics: MetricName[] }
-export interface TimeseriesQuery extends StatsQuery { interval: Interval }
-export interface BreakdownQuery extends StatsQuery { dimension: DimensionName; order_by: MetricName; limit: number }
+/** What every query has: a site and local dates. */
+export interface RangeQuery extends Range { site: string; time_zone: string }
+interface MetricsQuery extends RangeQuery { metrics: MetricName[] }
+/** With what it is compared, and which dates that is. */
+interface Compared { compare?: Compare; comparison?: Range }
+export interface StatsQuery extends MetricsQuery, Compared {}
+export interface TimeseriesQuery extends MetricsQuery, Compared {
+  interval: Interval;
+  /** Each value is the average of so many buckets, itself the last of them. */
+  smooth?: number;
+}
+export interface BreakdownQuery extends MetricsQuery { dimension: DimensionName; order_by: MetricName; limit: number }
+export type FunnelQuery = RangeQuery;
 
 /** Longest range of local days. */
 const MAX_DAYS = { stats: 732, hour: 31, day: 732, month: 120 * 31, breakdown: 366 };
@@ -33,7 +44,12 @@ const RANGES: Record<string, (today: LocalDay) => Range> = {
   month: (today) => ({ from: `${today.slice(0, 7)}-01`, to: today }),
   year: (today) => ({ from: `${today.slice(0, 4)}-01-01`, to: today }),
 };
+/** Long before any event, so that a range has others before it. */
+const EARLIEST: LocalDay = '1970-01-01';
 const DEFAULT_RANGE = '7d';
+const COMPARES: readonly string[] = ['previous_period', 'previous_year'] satisfies Compare[];
+/** Buckets of a moving average. */
+const MAX_SMOOTH = 90;
 const INTERVALS: readonly string[] = ['hour', 'day', 'month'] satisfies Interval[];
 const DEFAULT_METRICS: Record<'stats' | 'timeseries', MetricName[]> = {
   stats: ['visitors', 'visits', 'pageviews', 'events', 'bounce_rate', 'visit_duration', 'purchases', 'revenue'],
@@ -95,12 +111,27 @@ class Reader {
     }
     if (range !== undefined) this.refuse('range', range, 'nothing beside from and to');
     for (const [name, value] of [['from', from], ['to', to]] as const) {
-      if (value === undefined || !isDay(value)) this.refuse(name, value, 'a date that exists, YYYY-MM-DD; from and to go together');
+      if (value === undefined || !isDay(value) || value < EARLIEST) this.refuse(name, value, `a date that exists, YYYY-MM-DD, from ${EARLIEST} on; from and to go together`);
     }
     if (from === undefined || to === undefined || !isDay(from) || !isDay(to)) return fallback;
     if (from > to) this.refuse('from', from, `a date not after to, ${to}`);
     else if (isLonger({ from, to }, maxDays)) this.refuse('from', from, `a range of at most ${maxDays} days up to ${to}`);
     return { from, to };
+  }
+
+  /** The range that another is compared with, if one is asked for. */
+  compare(range: Range): Compared {
+    if (this.text('compare') === undefined) return {};
+    const compare = this.oneOf<Compare>('compare', COMPARES, undefined);
+    return compare === undefined ? {} : { compare, comparison: compare === 'previous_year' ? yearBefore(range) : periodBefore(range) };
+  }
+
+  smooth(): { smooth?: number } {
+    const value = this.text('smooth');
+    if (value === undefined) return {};
+    if (/^\d{1,3}$/.test(value) && Number(value) >= 2 && Number(value) <= MAX_SMOOTH) return { smooth: Number(value) };
+    this.refuse('smooth', value, `a whole number of buckets from 2 to ${MAX_SMOOTH}`);
+    return {};
   }
 
   limit(): number {
@@ -121,27 +152,44 @@ function isLonger({ from, to }: Range, days: number): boolean {
   return dayAfter(from, days - 1) < to;
 }
 
+/** As many days, right before. */
+function periodBefore({ from, to }: Range): Range {
+  const days = daysBetween(from, to).length;
+  return { from: dayAfter(from, -days), to: dayAfter(from, -1) };
+}
+
+/** The same dates a year earlier; of a February 29th, the 28th. */
+function yearBefore({ from, to }: Range): Range {
+  const before = (day: LocalDay) => {
+    const same = `${String(Number(day.slice(0, 4)) - 1).padStart(4, '0')}${day.slice(4)}`;
+    return isDay(same) ? same : `${same.slice(0, 8)}28`;
+  };
+  return { from: before(from), to: before(to) };
+}
+
 function monthsOf({ from, to }: Range): number {
   const months = (day: LocalDay) => Number(day.slice(0, 4)) * 12 + Number(day.slice(5, 7));
   return months(to) - months(from) + 1;
 }
 
-const RANGE_PARAMETERS = ['range', 'from', 'to', 'metrics'];
+const RANGE_PARAMETERS = ['range', 'from', 'to'];
 
 export function statsQuery(parameters: Parameters, site: Site, now: number): StatsQuery {
-  const reader = new Reader(parameters, RANGE_PARAMETERS);
+  const reader = new Reader(parameters, [...RANGE_PARAMETERS, 'metrics', 'compare']);
+  const range = reader.range(site, now, MAX_DAYS.stats);
   const query = {
     site: site.id,
-    ...reader.range(site, now, MAX_DAYS.stats),
+    ...range,
     time_zone: site.timezone,
     metrics: reader.metrics(SITE_METRICS, DEFAULT_METRICS.stats),
+    ...reader.compare(range),
   };
   reader.finish();
   return query;
 }
 
 export function timeseriesQuery(parameters: Parameters, site: Site, now: number): TimeseriesQuery {
-  const reader = new Reader(parameters, [...RANGE_PARAMETERS, 'interval']);
+  const reader = new Reader(parameters, [...RANGE_PARAMETERS, 'metrics', 'interval', 'compare', 'smooth']);
   const interval = reader.oneOf<Interval>('interval', INTERVALS, 'day') ?? 'day';
   const range = reader.range(site, now, MAX_DAYS[interval]);
   if (interval === 'month' && monthsOf(range) > MAX_MONTHS) reader.refuse('from', range.from, `at most ${MAX_MONTHS} months up to ${range.to}`);
@@ -151,13 +199,15 @@ export function timeseriesQuery(parameters: Parameters, site: Site, now: number)
     interval,
     time_zone: site.timezone,
     metrics: reader.metrics(SITE_METRICS, DEFAULT_METRICS.timeseries),
+    ...reader.smooth(),
+    ...reader.compare(range),
   };
   reader.finish();
   return query;
 }
 
 export function breakdownQuery(parameters: Parameters, site: Site, now: number): BreakdownQuery {
-  const reader = new Reader(parameters, [...RANGE_PARAMETERS, 'dimension', 'order_by', 'limit']);
+  const reader = new Reader(parameters, [...RANGE_PARAMETERS, 'metrics', 'dimension', 'order_by', 'limit']);
   const dimension = reader.oneOf<DimensionName>('dimension', DIMENSION_NAMES, undefined);
   const choices: readonly MetricName[] = dimension === undefined ? METRIC_NAMES : metricsOf(dimension);
   const metrics = reader.metrics(choices, choices.slice(0, 3));
@@ -174,3 +224,9 @@ export function breakdownQuery(parameters: Parameters, site: Site, now: number):
   return query;
 }
 
+export function funnelQuery(parameters: Parameters, site: Site, now: number): FunnelQuery {
+  const reader = new Reader(parameters, RANGE_PARAMETERS);
+  const query = { site: site.id, ...reader.range(site, now, MAX_DAYS.stats), time_zone: site.timezone };
+  reader.finish();
+  return query;
+}

@@ -24,6 +24,7 @@ export const ROUTES = [
   { method: 'GET', path: '/v1/sites/{site}/stats', handler: 'serve', scopes: ['read', 'admin'], bodyLimit: none },
   { method: 'GET', path: '/v1/sites/{site}/timeseries', handler: 'serve', scopes: ['read', 'admin'], bodyLimit: none },
   { method: 'GET', path: '/v1/sites/{site}/breakdown', handler: 'serve', scopes: ['read', 'admin'], bodyLimit: none },
+  { method: 'GET', path: '/v1/sites/{site}/funnel', handler: 'serve', scopes: ['read', 'admin'], bodyLimit: none },
   { method: 'GET', path: '/v1/sites', handler: 'admin', scopes: ['admin'], bodyLimit: none },
   { method: 'GET', path: '/v1/sites/{site}', handler: 'admin', scopes: ['admin'], bodyLimit: none },
   { method: 'PUT', path: '/v1/sites/{site}', handler: 'admin', scopes: ['admin'], bodyLimit: small },

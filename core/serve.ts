@@ -3,7 +3,8 @@ import { HOUR_MS, QUARTER_MS, hourOf } from './hour.ts';
 import { breakdownKey, breakdownsOf, dayKey, dayOf, hourKey, quartersOf, type Bucket } from './items.ts';
 import { METRICS, OTHER, addSums, type MetricName, type Sums } from './metrics.ts';
 import type { Store } from './ports.ts';
-import type { BreakdownQuery, StatsQuery, TimeseriesQuery } from './query.ts';
+import { movingAverage } from './moving-average.ts';
+import type { BreakdownQuery, FunnelQuery, Interval, Range, RangeQuery, StatsQuery, TimeseriesQuery } from './query.ts';
 import { Sketch } from './sketch.ts';
 import { dayAfter, daysBetween, localHourAt, startOfLocalDay, type LocalDay } from './zone.ts';
 
@@ -19,9 +20,17 @@ export interface Answer<Q, R> {
   warnings: Warning[];
 }
 
-export interface StatsResult { metrics: MetricValues; partial?: true }
-export interface TimeseriesResult { time: string; metrics: MetricValues; partial?: true }
+/** The values of the range that was compared with, and how much these are more, relative to those; null where that is not defined. */
+interface Comparison { comparison?: MetricValues; change?: MetricValues }
+export interface StatsResult extends Comparison { metrics: MetricValues; partial?: true }
+export interface TimeseriesResult extends Comparison { time: string; metrics: MetricValues; comparison_time?: string; partial?: true }
 export interface BreakdownResult { value: string; metrics: MetricValues }
+export interface FunnelResult {
+  step: FunnelStep;
+  events: number;
+  /** Of the events of the first step; null where there are none. */
+  share: number | null;
+}
 
 /** What buckets add up to; visitors are merged only where they are asked for. */
 class Total {
@@ -47,7 +56,7 @@ class Total {
   }
 }
 
-async function daysOf(metrics: Store, { site, from, to }: StatsQuery): Promise<Map<LocalDay, Bucket>> {
+async function daysOf(metrics: Store, { site, from, to }: Pick<RangeQuery, 'site' | 'from' | 'to'>): Promise<Map<LocalDay, Bucket>> {
   const items = await metrics.range(site, dayKey(from), dayKey(to));
   return new Map(items.map((item) => [item.sk.slice(dayKey('').length), dayOf(item)]));
 }
@@ -60,19 +69,92 @@ function answer<Q, R>(query: Q, completeThrough: number | undefined, results: R[
   return { query, complete_through: completeThrough === undefined ? null : new Date(completeThrough).toISOString(), results, warnings };
 }
 
-/** Totals over the range; one store query. */
-export async function stats(metrics: Store, query: StatsQuery, completeThrough: number | undefined): Promise<Answer<StatsQuery, StatsResult>> {
-  const total = new Total(query.metrics);
-  for (const day of (await daysOf(metrics, query)).values()) total.add(day);
-  const end = startOfLocalDay(query.time_zone, dayAfter(query.to));
-  return answer(query, completeThrough, [{ metrics: total.values(), ...partial(end, completeThrough) }]);
+function rounded(value: number): number {
+  return Math.round(value * 10_000) / 10_000;
 }
 
-/** One result for each hour, day or month of the range, empty ones too; one store query. */
+function compared(metrics: MetricValues, comparison: MetricValues): Comparison {
+  const change: MetricValues = {};
+  for (const name of Object.keys(metrics) as MetricName[]) {
+    const [now, before] = [metrics[name] ?? null, comparison[name] ?? null];
+    change[name] = now === null || before === null || before === 0 ? null : rounded((now - before) / Math.abs(before));
+  }
+  return { comparison, change };
+}
+
+/** Totals over the range; one store query, and one for what it is compared with. */
+export async function stats(metrics: Store, query: StatsQuery, completeThrough: number | undefined): Promise<Answer<StatsQuery, StatsResult>> {
+  const totalOf = async (range: Range) => {
+    const total = new Total(query.metrics);
+    for (const day of (await daysOf(metrics, { ...range, site: query.site })).values()) total.add(day);
+    return total.values();
+  };
+  const [values, before] = await Promise.all([totalOf(query), query.comparison && totalOf(query.comparison)]);
+  const end = startOfLocalDay(query.time_zone, dayAfter(query.to));
+  return answer(query, completeThrough, [{ metrics: values, ...(before && compared(values, before)), ...partial(end, completeThrough) }]);
+}
+
+/** One result for each hour, day or month of the range, empty ones too; one store query, and one for what it is compared with. */
 export async function timeseries(metrics: Store, query: TimeseriesQuery, completeThrough: number | undefined): Promise<Answer<TimeseriesQuery, TimeseriesResult>> {
-  const slots = query.interval === 'hour' ? await hourSlots(metrics, query) : await daySlots(metrics, query);
-  const results = slots.map(({ time, end, total }) => ({ time, metrics: total.values(), ...partial(end, completeThrough) }));
+  const [values, before] = await Promise.all([bucketsOf(metrics, query, query), query.comparison && bucketsOf(metrics, query, query.comparison)]);
+  const results = values.map(({ time, end, metrics: its }, i): TimeseriesResult => {
+    // A range of a year earlier may be a day shorter.
+    const then = before?.[i];
+    return { time, metrics: its, ...(then && { comparison_time: then.time, ...compared(its, then.metrics) }), ...partial(end, completeThrough) };
+  });
   return answer(query, completeThrough, results);
+}
+
+/** The steps of a shop, and the sums that count them. */
+const FUNNEL = { view_item: 'view_items', add_to_cart: 'add_to_carts', begin_checkout: 'checkouts', purchase: 'purchases' } as const satisfies Record<string, MetricName>;
+export type FunnelStep = keyof typeof FUNNEL;
+const FUNNEL_STEPS = Object.keys(FUNNEL) as FunnelStep[];
+
+/** How many events of each step to a purchase there were; one store query. */
+export async function funnel(metrics: Store, query: FunnelQuery, completeThrough: number | undefined): Promise<Answer<FunnelQuery, FunnelResult>> {
+  const total = new Total(Object.values(FUNNEL));
+  for (const day of (await daysOf(metrics, query)).values()) total.add(day);
+  const values = total.values();
+  const first = values[FUNNEL[FUNNEL_STEPS[0]!]]!;
+  return answer(query, completeThrough, FUNNEL_STEPS.map((step) => {
+    const events = values[FUNNEL[step]]!;
+    return { step, events, share: first === 0 ? null : rounded(events / first) };
+  }));
+}
+
+interface Values { time: string; end: number; metrics: MetricValues }
+
+/** The buckets of a range with their values, smoothed where that is asked for. */
+async function bucketsOf(metrics: Store, query: TimeseriesQuery, { from, to }: Range): Promise<Values[]> {
+  const { interval, smooth = 1 } = query;
+  const read = interval === 'hour' ? hourSlots : daySlots;
+  const slots = await read(metrics, { ...query, from: beforeBuckets(from, interval, smooth - 1), to });
+  const values = slots.map(({ time, end, total }) => ({ time, end, metrics: total.values() }));
+  if (smooth === 1) return values;
+  for (const name of query.metrics) smoothe(values, name, smooth);
+  const start = startOfLocalDay(query.time_zone, from);
+  return values.slice(values.findIndex(({ end }) => end > start));
+}
+
+/** Puts in place of each bucket's value the average of the last ones, itself included; those without a value are left out. */
+function smoothe(buckets: readonly Values[], name: MetricName, window: number): void {
+  const sum = movingAverage(window);
+  const known = movingAverage(window);
+  for (const { metrics } of buckets) {
+    const value = metrics[name] ?? null;
+    sum.add(value ?? 0);
+    known.add(value === null ? 0 : 1);
+    metrics[name] = known.average() === 0 ? null : rounded(sum.average()! / known.average()!);
+  }
+}
+
+/** A date from which on there are at least so many whole buckets before a range; of months, of the whole first month. */
+function beforeBuckets(from: LocalDay, interval: Interval, buckets: number): LocalDay {
+  if (buckets === 0) return from;
+  if (interval === 'day') return dayAfter(from, -buckets);
+  // The shortest day has 23 hours.
+  if (interval === 'hour') return dayAfter(from, -Math.ceil(buckets / 23));
+  return new Date(Date.UTC(Number(from.slice(0, 4)), Number(from.slice(5, 7)) - 1 - buckets, 1)).toISOString().slice(0, 10);
 }
 
 interface Slot { time: string; end: number; total: Total }

@@ -1,8 +1,8 @@
-// The reading function: stats, timeseries, breakdown, health. before: the rollup's items; next: the merchant
+// The reading function: stats, timeseries, breakdown, funnel, health. before: the rollup's items; next: the merchant
 import type { Clock, Store } from '../core/ports.ts';
 import { notCounted, readHealth, readProgress, type Health } from '../core/progress.ts';
-import { breakdownQuery, statsQuery, timeseriesQuery, type Parameters, type StatsQuery } from '../core/query.ts';
-import { breakdown, stats, timeseries, type Answer } from '../core/serve.ts';
+import { breakdownQuery, funnelQuery, statsQuery, timeseriesQuery, type Parameters, type Range, type RangeQuery } from '../core/query.ts';
+import { breakdown, funnel, stats, timeseries, type Answer } from '../core/serve.ts';
 import type { Site } from '../core/sites.ts';
 import { wired } from './function.ts';
 import { httpHandler, observedHttp, parametersOf, siteOf, type Action, type Handler } from './http.ts';
@@ -20,14 +20,15 @@ const NAMED_MISSING = 5;
 
 export function serveHandler({ registry, metrics, clock, health, onError }: ServePorts): Handler {
   /** A read: the parameters made a query, the query answered. */
-  function read<Q extends StatsQuery>(
+  function read<Q extends RangeQuery & { comparison?: Range }>(
     resolve: (parameters: Parameters, site: Site, now: number) => Q,
     respond: (metrics: Store, query: Q, completeThrough: number | undefined) => Promise<Answer<Q, unknown>>,
   ): Action {
     return async (request) => {
       const [site, progress] = await Promise.all([siteOf(request, registry), readProgress(registry)]);
       const body = await respond(metrics, resolve(parametersOf(request), site, clock()), progress.completeThrough);
-      const missing = notCounted(body.query, progress);
+      const { comparison, ...range } = body.query;
+      const missing = [...notCounted(range, progress), ...(comparison ? notCounted({ ...range, ...comparison }, progress) : [])];
       if (missing.length > 0) {
         const { length } = missing;
         const named = missing.slice(0, NAMED_MISSING).join(', ') + (length > NAMED_MISSING ? ` and ${length - NAMED_MISSING} more` : '');
@@ -41,6 +42,7 @@ export function serveHandler({ registry, metrics, clock, health, onError }: Serv
     'GET /v1/sites/{site}/stats': read(statsQuery, stats),
     'GET /v1/sites/{site}/timeseries': read(timeseriesQuery, timeseries),
     'GET /v1/sites/{site}/breakdown': read(breakdownQuery, breakdown),
+    'GET /v1/sites/{site}/funnel': read(funnelQuery, funnel),
     'GET /v1/health': async () => {
       const [state, { completeThrough }] = await Promise.all([health(), readProgress(registry)]);
       return { body: { status: 'ok', ...state, complete_through: completeThrough === undefined ? null : new Date(completeThrough).toISOString() } };

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { DIMENSION_NAMES, metricsOf } from '../../core/metrics.ts';
 import { Problem } from '../../core/problem.ts';
-import { breakdownQuery, statsQuery, timeseriesQuery, type Parameters } from '../../core/query.ts';
+import { breakdownQuery, funnelQuery, statsQuery, timeseriesQuery, type Parameters } from '../../core/query.ts';
 import { NOW, siteOf } from '../memory.ts';
 
-const QUERIES = { stats: statsQuery, timeseries: timeseriesQuery, breakdown: breakdownQuery };
+const QUERIES = { stats: statsQuery, timeseries: timeseriesQuery, breakdown: breakdownQuery, funnel: funnelQuery };
 type Kind = keyof typeof QUERIES;
 
 function parametersOf(text: string): Parameters {
@@ -177,4 +177,47 @@ test('dates at the end of the calendar are answered, not failed on', () => {
       assert.ok(error instanceof Problem, String(error));
     }
   }
+});
+
+const COMPARISONS: [asked: string, compare: string, from: string, to: string][] = [
+  ['range=7d', 'previous_period', '2026-11-07', '2026-11-13'],
+  ['range=today', 'previous_period', '2026-11-19', '2026-11-19'],
+  ['from=2026-03-01&to=2026-03-31', 'previous_period', '2026-01-29', '2026-02-28'],
+  ['from=2026-03-01&to=2026-03-31', 'previous_year', '2025-03-01', '2025-03-31'],
+  ['from=2024-02-29&to=2024-03-01', 'previous_year', '2023-02-28', '2023-03-01'],
+  ['from=2025-02-28&to=2025-03-01', 'previous_year', '2024-02-28', '2024-03-01'],
+];
+for (const [range, compare, from, to] of COMPARISONS) {
+  test(`${range} compared with the ${compare} is ${from} to ${to}`, () => {
+    for (const kind of ['stats', 'timeseries'] as const) {
+      const query = ask(kind, `${range}&compare=${compare}`);
+      assert.deepEqual([query.compare, query.comparison], [compare, { from, to }], kind);
+    }
+  });
+}
+
+test('Without compare and smooth there is nothing of them in the query', () => {
+  const query = ask('timeseries', '');
+  assert.deepEqual(['compare', 'comparison', 'smooth'].filter((name) => name in query), []);
+});
+
+test('smooth is a number of buckets, of a series only', () => {
+  assert.equal(ask('timeseries', 'smooth=7').smooth, 7);
+  for (const value of ['1', '0', '-7', '91', '7.5', '07d', '', '1e1']) assert.match(refusal('timeseries', `smooth=${value}`).detail, /^smooth .*accepts a whole number of buckets from 2 to 90/);
+  for (const kind of ['stats', 'breakdown', 'funnel'] as const) assert.match(refusal(kind, 'smooth=7').detail, /^smooth "7": accepts nothing/);
+});
+
+test('What cannot be compared says so', () => {
+  assert.match(refusal('stats', 'compare=last_week').detail, /^compare "last_week": accepts one of previous_period, previous_year$/);
+  for (const kind of ['breakdown', 'funnel'] as const) assert.match(refusal(kind, 'compare=previous_year').detail, /^compare .*accepts nothing/);
+});
+
+test('A funnel has a range and nothing else', () => {
+  assert.deepEqual(ask('funnel', 'range=30d'), { site: 'shop', from: '2026-10-22', to: '2026-11-20', time_zone: 'Asia/Kolkata' });
+  assert.match(refusal('funnel', 'metrics=visits').detail, /^metrics "visits": accepts nothing: the parameters are range, from, to$/);
+});
+
+test('Dates long before any event are refused, so that there is always a range before', () => {
+  assert.match(refusal('stats', 'from=1969-12-31&to=1970-01-01').detail, /^from "1969-12-31": accepts a date that exists, YYYY-MM-DD, from 1970-01-01 on/);
+  assert.deepEqual(ask('stats', 'from=1970-01-01&to=1970-01-02&compare=previous_year').comparison, { from: '1969-01-01', to: '1969-01-02' });
 });

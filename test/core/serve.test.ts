@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { dayItems, hourItem } from '../../core/items.ts';
 import { SUM_NAMES, type MetricName, type Sums } from '../../core/metrics.ts';
 import type { BreakdownQuery, TimeseriesQuery } from '../../core/query.ts';
-import { breakdown, stats, timeseries } from '../../core/serve.ts';
+import { breakdown, funnel, stats, timeseries } from '../../core/serve.ts';
 import { MemoryStore } from '../memory.ts';
 
 /** Registers of visitors who are all different, as the statements write them. */
@@ -282,4 +282,84 @@ test('breakdown: values with names that mean something to JavaScript', async () 
 test('breakdown: nothing stored is no values', async () => {
   const store = new MemoryStore();
   assert.deepEqual((await once(store, breakdown(store, top(), undefined))), { query: top(), complete_through: null, results: [], warnings: [] });
+});
+
+test('stats: beside each value what it was in the range it is compared with, and how much more it is', async () => {
+  const store = await storeOf(
+    ...dayOf('shop', '2026-11-15', { pageviews: 8, visits: 4, engaged_visits: 1 }, people(0, 3)),
+    ...dayOf('shop', '2026-11-18', { pageviews: 10, visits: 4, engaged_visits: 3, revenue_micros: 5_000_000 }, people(0, 2)),
+    ...dayOf('shop', '2026-11-20', { pageviews: 2 }, people(2, 1)),
+  );
+  const query = { ...BASE, metrics: ['visitors', 'pageviews', 'bounce_rate', 'revenue', 'conversion_rate'] as MetricName[], compare: 'previous_period' as const, comparison: { from: '2026-11-15', to: '2026-11-17' } };
+  const { results } = await stats(store, query, LATER);
+  assert.equal(store.reads, 2);
+  assert.deepEqual(results, [{
+    metrics: { visitors: 3, pageviews: 12, bounce_rate: 0.25, revenue: 5, conversion_rate: 0 },
+    comparison: { visitors: 3, pageviews: 8, bounce_rate: 0.75, revenue: 0, conversion_rate: 0 },
+    // From 0.75 to 0.25 is two thirds less; from nothing to something is no ratio.
+    change: { visitors: 0, pageviews: 0.5, bounce_rate: -0.6667, revenue: null, conversion_rate: null },
+  }]);
+});
+
+test('stats: of a metric that fell below zero and rose again, the change is upwards', async () => {
+  const store = await storeOf(...dayOf('shop', '2026-11-17', { revenue_micros: -10_000_000 }), ...dayOf('shop', '2026-11-18', { revenue_micros: 5_000_000 }));
+  const query = { ...BASE, from: '2026-11-18', to: '2026-11-18', metrics: ['revenue'] as MetricName[], comparison: { from: '2026-11-17', to: '2026-11-17' } };
+  assert.deepEqual((await stats(store, query, LATER)).results[0]!.change, { revenue: 1.5 });
+});
+
+test('timeseries: each bucket is compared with the one at its place, whose time it names', async () => {
+  const store = await storeOf(
+    ...dayOf('shop', '2024-02-28', { pageviews: 1 }), ...dayOf('shop', '2024-02-29', { pageviews: 2 }), ...dayOf('shop', '2024-03-01', { pageviews: 3 }),
+    ...dayOf('shop', '2025-02-28', { pageviews: 4 }), ...dayOf('shop', '2025-03-01', { pageviews: 5 }),
+  );
+  const compared = async (range: { from: string; to: string }, comparison: { from: string; to: string }) =>
+    (await timeseries(store, series({ ...range, metrics: ['pageviews'], comparison }), LATER)).results
+      .map(({ time, metrics, comparison_time, comparison: before }) => [time, metrics.pageviews, comparison_time, before?.pageviews]);
+  const [leap, next] = [{ from: '2024-02-28', to: '2024-03-01' }, { from: '2025-02-28', to: '2025-03-01' }];
+  assert.deepEqual(await compared(next, leap), [['2025-02-28', 4, '2024-02-28', 1], ['2025-03-01', 5, '2024-02-29', 2]]);
+  assert.deepEqual(await compared(leap, next), [['2024-02-28', 1, '2025-02-28', 4], ['2024-02-29', 2, '2025-03-01', 5], ['2024-03-01', 3, undefined, undefined]]);
+  assert.equal(store.reads, 4);
+});
+
+test('timeseries: smoothed by days, the first bucket has the days before the range in it', async () => {
+  const views = [3, 6, 9, 0, 12];
+  const store = await storeOf(...views.flatMap((pageviews, i) => dayOf('shop', `2026-11-${16 + i}`, { pageviews })));
+  const { results } = await once(store, timeseries(store, series({ metrics: ['pageviews'], smooth: 3 }), LATER));
+  assert.deepEqual(results, [
+    { time: '2026-11-18', metrics: { pageviews: 6 } }, { time: '2026-11-19', metrics: { pageviews: 5 } }, { time: '2026-11-20', metrics: { pageviews: 7 } },
+  ]);
+});
+
+test('timeseries: of a rate the buckets without one are left out of the average, and of none there is none', async () => {
+  const store = await storeOf(...dayOf('shop', '2026-11-17', { visits: 4, engaged_visits: 1 }), ...dayOf('shop', '2026-11-19', { visits: 4, engaged_visits: 3 }));
+  const smoothed = async (smooth: number) => (await timeseries(store, series({ metrics: ['bounce_rate'], smooth }), LATER)).results.map(({ metrics }) => metrics.bounce_rate);
+  assert.deepEqual(await smoothed(3), [0.75, 0.5, 0.25]);
+  assert.deepEqual(await smoothed(2), [0.75, 0.25, 0.25]);
+  assert.deepEqual((await timeseries(new MemoryStore(), series({ metrics: ['bounce_rate'], smooth: 2 }), LATER)).results.map(({ metrics }) => metrics.bounce_rate), [null, null, null]);
+});
+
+test('timeseries: smoothed by hours over the night a clock is set forward, and by months over the turn of a year', async () => {
+  // Berlin's day of 2026-03-29 has 23 hours; its midnight is 23:00 UTC the day before.
+  const store = await storeOf(hourOf('shop', '2026-03-28T22', [[0, { pageviews: 6 }]]), hourOf('shop', '2026-03-28T23', [[0, { pageviews: 2 }]]));
+  const { results } = await timeseries(store, series({ from: '2026-03-29', to: '2026-03-29', time_zone: 'Europe/Berlin', interval: 'hour', metrics: ['pageviews'], smooth: 2 }), LATER);
+  assert.equal(results.length, 23);
+  assert.deepEqual(results.slice(0, 3).map(({ time, metrics }) => [time, metrics.pageviews]), [
+    ['2026-03-29T00:00:00+01:00', 4], ['2026-03-29T01:00:00+01:00', 1], ['2026-03-29T03:00:00+02:00', 0],
+  ]);
+  const months = await storeOf(...dayOf('shop', '2025-11-03', { pageviews: 30 }), ...dayOf('shop', '2025-12-31', { pageviews: 60 }), ...dayOf('shop', '2026-01-15', { pageviews: 0 }));
+  const byMonth = await timeseries(months, series({ from: '2026-01-01', to: '2026-01-31', interval: 'month', metrics: ['pageviews'], smooth: 3 }), LATER);
+  assert.deepEqual(byMonth.results, [{ time: '2026-01-01', metrics: { pageviews: 30 } }]);
+});
+
+test('funnel: the events of each step, and their share of the first', async () => {
+  const store = await storeOf(
+    ...dayOf('shop', '2026-11-18', { view_items: 5, add_to_carts: 2, checkouts: 1 }), ...dayOf('shop', '2026-11-20', { view_items: 1, purchases: 1 }),
+    ...dayOf('shop', '2026-11-21', { view_items: 100 }),
+  );
+  const query = { site: 'shop', from: '2026-11-18', to: '2026-11-20', time_zone: 'UTC' };
+  assert.deepEqual((await once(store, funnel(store, query, LATER))).results, [
+    { step: 'view_item', events: 6, share: 1 }, { step: 'add_to_cart', events: 2, share: 0.3333 },
+    { step: 'begin_checkout', events: 1, share: 0.1667 }, { step: 'purchase', events: 1, share: 0.1667 },
+  ]);
+  assert.deepEqual((await funnel(new MemoryStore(), query, LATER)).results.map(({ share }) => share), [null, null, null, null]);
 });
