@@ -15,7 +15,14 @@ import type { Observer } from './function.ts';
 /** A request whose key has been checked against its route. */
 export type Request = APIGatewayProxyEventV2 & { key?: Key };
 
-export interface Answered { status?: number; body?: unknown; headers?: Record<string, string> }
+export interface Answered {
+  status?: number;
+  /** Answered as JSON. */
+  body?: unknown;
+  /** Answered as it is, in place of a body; its type is among the headers. */
+  text?: string;
+  headers?: Record<string, string>;
+}
 /** What a route does: answers, or throws a Problem. */
 export type Action = (request: Request) => Promise<Answered>;
 
@@ -37,11 +44,12 @@ export function httpHandler<H extends HandlerName>(
     .handler(async (request: Request) => {
       const action = byRoute[request.routeKey];
       if (!action) throw new Problem(404, `${quote(request.routeKey)}: there is no such route`);
-      const { status = 200, body, headers } = await action(request);
+      const { status = 200, body, text, headers } = await action(request);
+      const answer = text ?? (body === undefined ? undefined : JSON.stringify(body));
       return {
         statusCode: status,
         headers: { 'cache-control': 'no-store', ...(body !== undefined && { 'content-type': 'application/json' }), ...headers },
-        ...(body !== undefined && { body: JSON.stringify(body) }),
+        ...(answer !== undefined && { body: answer }),
       };
     });
 }

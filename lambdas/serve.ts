@@ -1,11 +1,13 @@
 // The reading function: stats, timeseries, breakdown, funnel, health. before: the rollup's items; next: the merchant
+import { csvOf } from '../core/csv.ts';
+import type { MetricName } from '../core/metrics.ts';
 import type { Clock, Store } from '../core/ports.ts';
 import { notCounted, readHealth, readProgress, type Health } from '../core/progress.ts';
 import { breakdownQuery, funnelQuery, statsQuery, timeseriesQuery, type Parameters, type Range, type RangeQuery } from '../core/query.ts';
 import { breakdown, funnel, stats, timeseries, type Answer } from '../core/serve.ts';
 import type { Site } from '../core/sites.ts';
 import { wired } from './function.ts';
-import { httpHandler, observedHttp, parametersOf, siteOf, type Action, type Handler } from './http.ts';
+import { httpHandler, observedHttp, parametersOf, siteOf, type Action, type Answered, type Handler, type Request } from './http.ts';
 
 export interface ServePorts {
   registry: Store;
@@ -15,6 +17,8 @@ export interface ServePorts {
   onError: (error: unknown) => void;
 }
 
+/** Which of its two forms an answer has. */
+const VARIES = { vary: 'accept' };
 /** Hours and days that an answer names of those that are missing. */
 const NAMED_MISSING = 5;
 
@@ -22,7 +26,7 @@ export function serveHandler({ registry, metrics, clock, health, onError }: Serv
   /** A read: the parameters made a query, the query answered. */
   function read<Q extends RangeQuery & { comparison?: Range }>(
     resolve: (parameters: Parameters, site: Site, now: number) => Q,
-    respond: (metrics: Store, query: Q, completeThrough: number | undefined) => Promise<Answer<Q, unknown>>,
+    respond: (metrics: Store, query: Q, completeThrough: number | undefined) => Promise<Answer<Q, object>>,
   ): Action {
     return async (request) => {
       const [site, progress] = await Promise.all([siteOf(request, registry), readProgress(registry)]);
@@ -34,7 +38,7 @@ export function serveHandler({ registry, metrics, clock, health, onError }: Serv
         const named = missing.slice(0, NAMED_MISSING).join(', ') + (length > NAMED_MISSING ? ` and ${length - NAMED_MISSING} more` : '');
         body.warnings.push({ code: 'not_counted', message: `Not all events of ${named} could be counted yet (hours of UTC, and days).` });
       }
-      return { body };
+      return wantsCsv(request) ? csvAnswer(request, body) : { body, headers: VARIES };
     };
   }
 
@@ -48,6 +52,27 @@ export function serveHandler({ registry, metrics, clock, health, onError }: Serv
       return { body: { status: 'ok', ...state, complete_through: completeThrough === undefined ? null : new Date(completeThrough).toISOString() } };
     },
   }, { registry, onError });
+}
+
+/** Whether the client asks for CSV by name; whoever takes anything gets JSON. */
+function wantsCsv({ headers }: Request): boolean {
+  return (headers.accept ?? '').split(',').some((range) => /^\s*text\/csv\s*(;(?!\s*q=0(\.0*)?\s*$).*)?$/i.test(range));
+}
+
+/** The results alone: a table has no room for what is said of them, so that stands in headers. */
+function csvAnswer({ routeKey }: Request, answer: Answer<RangeQuery & { metrics?: MetricName[] }, object>): Answered {
+  const { query: { site, from, to }, complete_through, warnings } = answer;
+  const read = routeKey.slice(routeKey.lastIndexOf('/') + 1);
+  return {
+    text: csvOf(answer),
+    headers: {
+      ...VARIES,
+      'content-type': 'text/csv; charset=utf-8',
+      'content-disposition': `attachment; filename="${site}-${read}-${from}-${to}.csv"`,
+      ...(complete_through !== null && { 'x-complete-through': complete_through }),
+      ...(warnings.length > 0 && { 'x-warnings': warnings.map(({ code }) => code).join(', ') }),
+    },
+  };
 }
 
 export const handler = wired('serve', async ({ REGISTRY_TABLE, METRICS_TABLE }, observer) => {

@@ -34,16 +34,17 @@ async function open(stream: Stream = { put: () => Promise.resolve() }) {
   };
 }
 
-interface Call { key?: string; path?: Record<string, string>; query?: string; body?: string; base64?: boolean }
+interface Call { accept?: string; key?: string; path?: Record<string, string>; query?: string; body?: string; base64?: boolean }
 
-async function call(handler: Handler, routeKey: string, { key, path, query = '', body, base64 = false }: Call = {}) {
+async function call(handler: Handler, routeKey: string, { accept, key, path, query = '', body, base64 = false }: Call = {}) {
   const event = {
-    version: '2.0', routeKey, rawPath: '/', rawQueryString: query, headers: key ? { authorization: `Bearer ${key}` } : {},
+    version: '2.0', routeKey, rawPath: '/', rawQueryString: query, headers: { ...(key && { authorization: `Bearer ${key}` }), ...(accept && { accept }) },
     ...(path && { pathParameters: path }), ...(body !== undefined && { body }), isBase64Encoded: base64,
     requestContext: { requestId: 'request-1' },
   } as unknown as APIGatewayProxyEventV2;
   const { statusCode, headers, body: text } = await handler(event, {} as Context);
-  return { status: statusCode, headers, body: text === undefined || text === '' ? undefined : JSON.parse(text) as Record<string, unknown> };
+  const isJson = text !== undefined && /json/.test(String(headers?.['content-type']));
+  return { status: statusCode, headers, text, body: isJson ? JSON.parse(text) as Record<string, unknown> : undefined };
 }
 
 const BATCH = JSON.stringify({ events: [{ name: 'page_view', url: 'https://shop.example/ü', time: '2026-11-20T09:00:00Z' }] });
@@ -114,6 +115,35 @@ test('An answer warns of the hours and days of its range that could not be count
   const warnings = async (day: string) => (await call(serve, 'GET /v1/sites/{site}/stats', { key: keys.read, path: { site: 'shop' }, query: `from=${day}&to=${day}` })).body!.warnings;
   assert.deepEqual(await warnings('2026-11-19'), [{ code: 'not_counted', message: `Not all events of ${hours.join(', ')} and 1 more could be counted yet (hours of UTC, and days).` }]);
   assert.deepEqual(await warnings('2026-11-18'), []);
+});
+
+const ACCEPTS: [accept: string | undefined, csv: boolean][] = [
+  ['text/csv', true], ['Text/CSV; charset=utf-8', true], ['application/json, text/csv;q=0.5', true], ['text/csv;q=0', false], ['text/csv;q=0.0', false],
+  ['*/*', false], ['text/*', false], ['text/csv2', false], ['application/xml', false], [undefined, false],
+];
+for (const [accept, csv] of ACCEPTS) {
+  test(`With Accept: ${accept} the answer is ${csv ? 'CSV' : 'JSON'}`, async () => {
+    const { serve, keys } = await open();
+    const { status, headers } = await call(serve, 'GET /v1/sites/{site}/stats', { key: keys.read, path: { site: 'shop' }, ...(accept !== undefined && { accept }) });
+    assert.deepEqual([status, headers?.['content-type'], headers?.vary], [200, csv ? 'text/csv; charset=utf-8' : 'application/json', 'accept']);
+  });
+}
+
+test('A series as CSV has a line a day, a name for the file, and in its headers what an answer says beside its results', async () => {
+  const { registry, serve, keys } = await open();
+  await writeProgress(registry, { completeThrough: NOW, parkedHours: ['2026-11-19T01'], parkedDays: [] });
+  const { text, headers } = await call(serve, 'GET /v1/sites/{site}/timeseries', {
+    key: keys.read, path: { site: 'shop' }, accept: 'text/csv', query: 'from=2026-11-19&to=2026-11-20&metrics=pageviews,bounce_rate&compare=previous_period',
+  });
+  assert.deepEqual(text!.split('\r\n'), [
+    '\ufefftime,comparison_time,pageviews,pageviews_comparison,pageviews_change,bounce_rate,bounce_rate_comparison,bounce_rate_change,partial',
+    '2026-11-19,2026-11-17,0,0,,,,,',
+    '2026-11-20,2026-11-18,0,0,,,,,true',
+    '',
+  ]);
+  assert.deepEqual([headers?.['content-disposition'], headers?.['x-complete-through'], headers?.['x-warnings']], [
+    'attachment; filename="shop-timeseries-2026-11-19-2026-11-20.csv"', '2026-11-20T10:00:00.000Z', 'not_counted',
+  ]);
 });
 
 test('Health is open and says how old the oldest undelivered event is', async () => {
