@@ -2,7 +2,7 @@
 // so that a typing error never passes for an answer.
 import { quote } from './event.ts';
 import {
-  DIMENSION_NAMES, METRIC_NAMES, SITE_METRICS, metricsOf, type DimensionName, type MetricName,
+  DIMENSION_NAMES, METRIC_NAMES, OTHER, SITE_METRICS, metricsOf, type DimensionName, type MetricName,
 } from './metrics.ts';
 import { Problem, type FieldError } from './problem.ts';
 import type { Site } from './sites.ts';
@@ -17,10 +17,13 @@ export interface Range { from: LocalDay; to: LocalDay }
 /** What every query has: a site and local dates. */
 export interface RangeQuery extends Range { site: string; time_zone: string }
 interface MetricsQuery extends RangeQuery { metrics: MetricName[] }
+/** Only what belongs to one value of a dimension. */
+export interface Filter { dimension: DimensionName; value: string }
+interface Filtered { filter?: Filter }
 /** With what it is compared, and which dates that is. */
 interface Compared { compare?: Compare; comparison?: Range }
-export interface StatsQuery extends MetricsQuery, Compared {}
-export interface TimeseriesQuery extends MetricsQuery, Compared {
+export interface StatsQuery extends MetricsQuery, Compared, Filtered {}
+export interface TimeseriesQuery extends MetricsQuery, Compared, Filtered {
   interval: Interval;
   /** Each value is the average of so many buckets, itself the last of them. */
   smooth?: number;
@@ -126,6 +129,24 @@ class Reader {
     return compare === undefined ? {} : { compare, comparison: compare === 'previous_year' ? yearBefore(range) : periodBefore(range) };
   }
 
+  filter(): Filtered {
+    const text = this.text('filter');
+    if (text === undefined) return {};
+    const [dimension = '', ...rest] = text.split('==');
+    const value = rest.join('==');
+    if ((DIMENSION_NAMES as readonly string[]).includes(dimension) && value !== '' && value !== OTHER) return { filter: { dimension: dimension as DimensionName, value } };
+    this.refuse('filter', text, `a dimension, == and one of its values (not ${OTHER}), such as source==google; the dimensions are ${DIMENSION_NAMES.join(', ')}`);
+    return {};
+  }
+
+  /** The metrics of a site, or of the value that is filtered by, whose dimension may not have all. */
+  filteredMetrics({ filter }: Filtered, fallback: readonly MetricName[]): MetricName[] {
+    if (!filter) return this.metrics(SITE_METRICS, [...fallback]);
+    const choices = metricsOf(filter.dimension);
+    const usual = fallback.filter((name) => choices.includes(name));
+    return this.metrics(choices, usual.length > 0 ? usual : choices.slice(0, 1));
+  }
+
   smooth(): { smooth?: number } {
     const value = this.text('smooth');
     if (value === undefined) return {};
@@ -175,13 +196,15 @@ function monthsOf({ from, to }: Range): number {
 const RANGE_PARAMETERS = ['range', 'from', 'to'];
 
 export function statsQuery(parameters: Parameters, site: Site, now: number): StatsQuery {
-  const reader = new Reader(parameters, [...RANGE_PARAMETERS, 'metrics', 'compare']);
-  const range = reader.range(site, now, MAX_DAYS.stats);
+  const reader = new Reader(parameters, [...RANGE_PARAMETERS, 'metrics', 'compare', 'filter']);
+  const filtered = reader.filter();
+  const range = reader.range(site, now, filtered.filter ? MAX_DAYS.breakdown : MAX_DAYS.stats);
   const query = {
     site: site.id,
     ...range,
     time_zone: site.timezone,
-    metrics: reader.metrics(SITE_METRICS, DEFAULT_METRICS.stats),
+    metrics: reader.filteredMetrics(filtered, DEFAULT_METRICS.stats),
+    ...filtered,
     ...reader.compare(range),
   };
   reader.finish();
@@ -189,16 +212,19 @@ export function statsQuery(parameters: Parameters, site: Site, now: number): Sta
 }
 
 export function timeseriesQuery(parameters: Parameters, site: Site, now: number): TimeseriesQuery {
-  const reader = new Reader(parameters, [...RANGE_PARAMETERS, 'metrics', 'interval', 'compare', 'smooth']);
-  const interval = reader.oneOf<Interval>('interval', INTERVALS, 'day') ?? 'day';
-  const range = reader.range(site, now, MAX_DAYS[interval]);
+  const reader = new Reader(parameters, [...RANGE_PARAMETERS, 'metrics', 'interval', 'compare', 'smooth', 'filter']);
+  const filtered = reader.filter();
+  // What belongs to a value is kept by day.
+  const interval = reader.oneOf<Interval>('interval', filtered.filter ? INTERVALS.filter((name) => name !== 'hour') : INTERVALS, 'day') ?? 'day';
+  const range = reader.range(site, now, filtered.filter ? MAX_DAYS.breakdown : MAX_DAYS[interval]);
   if (interval === 'month' && monthsOf(range) > MAX_MONTHS) reader.refuse('from', range.from, `at most ${MAX_MONTHS} months up to ${range.to}`);
   const query = {
     site: site.id,
     ...range,
     interval,
     time_zone: site.timezone,
-    metrics: reader.metrics(SITE_METRICS, DEFAULT_METRICS.timeseries),
+    metrics: reader.filteredMetrics(filtered, DEFAULT_METRICS.timeseries),
+    ...filtered,
     ...reader.smooth(),
     ...reader.compare(range),
   };

@@ -2,9 +2,9 @@
 import { HOUR_MS, QUARTER_MS, hourOf } from './hour.ts';
 import { breakdownKey, breakdownsOf, dayKey, dayOf, hourKey, quartersOf, type Bucket } from './items.ts';
 import { METRICS, OTHER, addSums, type MetricName, type Sums } from './metrics.ts';
-import type { Store } from './ports.ts';
+import type { Store, StoreItem } from './ports.ts';
 import { movingAverage } from './moving-average.ts';
-import type { BreakdownQuery, FunnelQuery, Interval, Range, RangeQuery, StatsQuery, TimeseriesQuery } from './query.ts';
+import type { BreakdownQuery, Filter, FunnelQuery, Interval, Range, RangeQuery, StatsQuery, TimeseriesQuery } from './query.ts';
 import { Sketch } from './sketch.ts';
 import { dayAfter, daysBetween, localHourAt, startOfLocalDay, type LocalDay } from './zone.ts';
 
@@ -56,9 +56,35 @@ class Total {
   }
 }
 
-async function daysOf(metrics: Store, { site, from, to }: Pick<RangeQuery, 'site' | 'from' | 'to'>): Promise<Map<LocalDay, Bucket>> {
+/** What is asked for of days: of a site, or of one value of a dimension. */
+type DaysQuery = Pick<RangeQuery, 'site' | 'from' | 'to'> & { filter?: Filter };
+
+/** @param hidden gets the days on which the value that is filtered by may be among the rest, under `(other)` */
+async function daysOf(metrics: Store, { site, from, to, filter }: DaysQuery, hidden = new Set<LocalDay>()): Promise<Map<LocalDay, Pick<Bucket, 'sums'> & { sketch?: Uint8Array }>> {
+  if (filter) return filteredDaysOf(await metrics.range(site, breakdownKey(from), breakdownKey(to)), filter, hidden);
   const items = await metrics.range(site, dayKey(from), dayKey(to));
   return new Map(items.map((item) => [item.sk.slice(dayKey('').length), dayOf(item)]));
+}
+
+function filteredDaysOf(items: readonly StoreItem[], { dimension, value }: Filter, hidden: Set<LocalDay>): Map<LocalDay, Pick<Bucket, 'sums'>> {
+  const days = new Map<LocalDay, Pick<Bucket, 'sums'>>();
+  for (const item of items) {
+    const day = item.sk.slice(breakdownKey('').length);
+    const values = breakdownsOf(item)[dimension];
+    const sums = values?.get(value);
+    if (sums) days.set(day, { sums });
+    else if (values?.has(OTHER)) hidden.add(day);
+  }
+  return days;
+}
+
+/** Days that a warning names. */
+const NAMED_DAYS = 5;
+
+function hiddenWarnings(hidden: ReadonlySet<LocalDay>): Warning[] {
+  if (hidden.size === 0) return [];
+  const named = [...hidden].sort().slice(0, NAMED_DAYS).join(', ') + (hidden.size > NAMED_DAYS ? ` and ${hidden.size - NAMED_DAYS} more` : '');
+  return [{ code: 'value_in_other', message: `On ${named} there were more values than are kept of each day, and this one is not among those; it may have been more than is said here.` }];
 }
 
 function partial(end: number, completeThrough: number | undefined): { partial?: true } {
@@ -84,25 +110,27 @@ function compared(metrics: MetricValues, comparison: MetricValues): Comparison {
 
 /** Totals over the range; one store query, and one for what it is compared with. */
 export async function stats(metrics: Store, query: StatsQuery, completeThrough: number | undefined): Promise<Answer<StatsQuery, StatsResult>> {
-  const totalOf = async (range: Range) => {
+  const hidden = new Set<LocalDay>();
+  const totalOf = async ({ from, to }: Range) => {
     const total = new Total(query.metrics);
-    for (const day of (await daysOf(metrics, { ...range, site: query.site })).values()) total.add(day);
+    for (const day of (await daysOf(metrics, { ...query, from, to }, hidden)).values()) total.add(day);
     return total.values();
   };
   const [values, before] = await Promise.all([totalOf(query), query.comparison && totalOf(query.comparison)]);
   const end = startOfLocalDay(query.time_zone, dayAfter(query.to));
-  return answer(query, completeThrough, [{ metrics: values, ...(before && compared(values, before)), ...partial(end, completeThrough) }]);
+  return answer(query, completeThrough, [{ metrics: values, ...(before && compared(values, before)), ...partial(end, completeThrough) }], hiddenWarnings(hidden));
 }
 
 /** One result for each hour, day or month of the range, empty ones too; one store query, and one for what it is compared with. */
 export async function timeseries(metrics: Store, query: TimeseriesQuery, completeThrough: number | undefined): Promise<Answer<TimeseriesQuery, TimeseriesResult>> {
-  const [values, before] = await Promise.all([bucketsOf(metrics, query, query), query.comparison && bucketsOf(metrics, query, query.comparison)]);
+  const hidden = new Set<LocalDay>();
+  const [values, before] = await Promise.all([bucketsOf(metrics, query, query, hidden), query.comparison && bucketsOf(metrics, query, query.comparison, hidden)]);
   const results = values.map(({ time, end, metrics: its }, i): TimeseriesResult => {
     // A range of a year earlier may be a day shorter.
     const then = before?.[i];
     return { time, metrics: its, ...(then && { comparison_time: then.time, ...compared(its, then.metrics) }), ...partial(end, completeThrough) };
   });
-  return answer(query, completeThrough, results);
+  return answer(query, completeThrough, results, hiddenWarnings(hidden));
 }
 
 /** The steps of a shop, and the sums that count them. */
@@ -125,10 +153,10 @@ export async function funnel(metrics: Store, query: FunnelQuery, completeThrough
 interface Values { time: string; end: number; metrics: MetricValues }
 
 /** The buckets of a range with their values, smoothed where that is asked for. */
-async function bucketsOf(metrics: Store, query: TimeseriesQuery, { from, to }: Range): Promise<Values[]> {
+async function bucketsOf(metrics: Store, query: TimeseriesQuery, { from, to }: Range, hidden: Set<LocalDay>): Promise<Values[]> {
   const { interval, smooth = 1 } = query;
-  const read = interval === 'hour' ? hourSlots : daySlots;
-  const slots = await read(metrics, { ...query, from: beforeBuckets(from, interval, smooth - 1), to });
+  const range = { ...query, from: beforeBuckets(from, interval, smooth - 1), to };
+  const slots = interval === 'hour' ? await hourSlots(metrics, range) : await daySlots(metrics, range, hidden);
   const values = slots.map(({ time, end, total }) => ({ time, end, metrics: total.values() }));
   if (smooth === 1) return values;
   for (const name of query.metrics) smoothe(values, name, smooth);
@@ -176,8 +204,8 @@ class Slots {
 }
 
 /** Days, or months named by their first day; `end` is the end of a slot's last day in the range. */
-async function daySlots(metrics: Store, query: TimeseriesQuery): Promise<Slot[]> {
-  const days = await daysOf(metrics, query);
+async function daySlots(metrics: Store, query: TimeseriesQuery, hidden: Set<LocalDay>): Promise<Slot[]> {
+  const days = await daysOf(metrics, query, hidden);
   const slots = new Slots(query.metrics);
   for (const day of daysBetween(query.from, query.to)) {
     const slot = slots.at(query.interval === 'month' ? `${day.slice(0, 7)}-01` : day);

@@ -221,3 +221,24 @@ test('Dates long before any event are refused, so that there is always a range b
   assert.match(refusal('stats', 'from=1969-12-31&to=1970-01-01').detail, /^from "1969-12-31": accepts a date that exists, YYYY-MM-DD, from 1970-01-01 on/);
   assert.deepEqual(ask('stats', 'from=1970-01-01&to=1970-01-02&compare=previous_year').comparison, { from: '1969-01-01', to: '1969-01-02' });
 });
+
+test('A filter is a dimension and one of its values, whatever is in that', () => {
+  assert.deepEqual(ask('stats', 'filter=source==google').filter, { dimension: 'source', value: 'google' });
+  assert.deepEqual(ask('timeseries', `filter=${encodeURIComponent('page==/a?b==c&d')}`).filter, { dimension: 'page', value: '/a?b==c&d' });
+  for (const value of ['source', 'source=google', 'source==', 'sauce==google', '==google', 'source==(other)', '__proto__==x']) {
+    assert.match(refusal('stats', `filter=${encodeURIComponent(value)}`).detail, /^filter .*: accepts a dimension, == and one of its values \(not \(other\)\), such as source==google/, value);
+  }
+  for (const kind of ['breakdown', 'funnel'] as const) assert.match(refusal(kind, 'filter=source==google').detail, /^filter .*accepts nothing/);
+});
+
+test('Filtered metrics are those of the dimension, by default those of the read that it has', () => {
+  assert.deepEqual(ask('stats', 'filter=source==google').metrics, ['visits', 'pageviews', 'events', 'bounce_rate', 'visit_duration', 'purchases', 'revenue']);
+  assert.deepEqual(ask('timeseries', 'filter=page==/a').metrics, ['pageviews']);
+  assert.deepEqual(ask('timeseries', 'filter=entry_page==/a').metrics, ['visits']);
+  assert.match(refusal('stats', 'filter=page==/a&metrics=visitors').detail, /^metrics "visitors": accepts each once, with commas between, of pageviews, events$/);
+});
+
+test('What belongs to a value is kept by day, so it has no hours, and a year of days', () => {
+  assert.match(refusal('timeseries', 'filter=source==google&interval=hour').detail, /^interval "hour": accepts one of day, month$/);
+  assert.match(refusal('stats', 'filter=source==google&from=2024-01-01&to=2026-01-01').detail, /^from .*at most 366 days/);
+});

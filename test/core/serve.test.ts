@@ -363,3 +363,32 @@ test('funnel: the events of each step, and their share of the first', async () =
   ]);
   assert.deepEqual((await funnel(new MemoryStore(), query, LATER)).results.map(({ share }) => share), [null, null, null, null]);
 });
+
+/** Three days of one source beside the whole; on the last day it is not among the values that are kept. */
+async function sources(): Promise<MemoryStore> {
+  return storeOf(
+    ...dayOf('shop', '2026-11-18', { visits: 9 }, [], { source: { google: { visits: 4, engaged_visits: 1 }, bing: { visits: 5 } } }),
+    ...dayOf('shop', '2026-11-19', { visits: 2 }, [], { source: { bing: { visits: 2 } } }),
+    ...dayOf('shop', '2026-11-20', { visits: 900 }, [], { source: { bing: { visits: 3 }, '(other)': { visits: 897 } } }),
+  );
+}
+
+test('stats: filtered by a value only what belongs to it counts, and a day that may hide it is told', async () => {
+  const store = await sources();
+  const query = { ...BASE, metrics: ['visits', 'bounces'] as MetricName[], filter: { dimension: 'source' as const, value: 'google' } };
+  const { results, warnings } = await once(store, stats(store, query, LATER));
+  assert.deepEqual(results, [{ metrics: { visits: 4, bounces: 3 } }]);
+  assert.deepEqual(warnings, [{ code: 'value_in_other', message: 'On 2026-11-20 there were more values than are kept of each day, and this one is not among those; it may have been more than is said here.' }]);
+  // Of one that is kept each day nothing is hidden, and neither is anything of one that the days before show is not there.
+  assert.deepEqual(await stats(store, { ...query, filter: { dimension: 'source', value: 'bing' } }, LATER).then((answer) => [answer.results[0]!.metrics.visits, answer.warnings]), [10, []]);
+  assert.deepEqual(await stats(store, { ...query, to: '2026-11-19', filter: { dimension: 'source', value: 'nowhere' } }, LATER).then((answer) => [answer.results[0]!.metrics.visits, answer.warnings]), [0, []]);
+});
+
+test('timeseries: filtered, smoothed and compared, it takes two store queries', async () => {
+  const store = await sources();
+  const query = series({ from: '2026-11-19', to: '2026-11-19', metrics: ['visits'], smooth: 2, filter: { dimension: 'source', value: 'google' }, comparison: { from: '2026-11-18', to: '2026-11-18' } });
+  const { results, warnings } = await timeseries(store, query, LATER);
+  assert.equal(store.reads, 2);
+  assert.deepEqual(results, [{ time: '2026-11-19', metrics: { visits: 2 }, comparison_time: '2026-11-18', comparison: { visits: 2 }, change: { visits: 0 } }]);
+  assert.deepEqual(warnings, []);
+});
