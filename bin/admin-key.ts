@@ -3,6 +3,7 @@
 import { Command } from 'commander';
 import { listKeys, newKey, storeKey } from '../core/keys.ts';
 import type { Store } from '../core/ports.ts';
+import { isMain } from '../local/main.ts';
 import { dynamo, dynamoStore } from '../lambdas/aws/store.ts';
 
 /**
@@ -39,4 +40,4 @@ async function main(): Promise<void> {
   }
 }
 
-if (import.meta.filename === process.argv[1]) await main();
+if (isMain(import.meta.filename)) await main();

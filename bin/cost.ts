@@ -1,6 +1,6 @@
 // The command `npm run cost -- --events-per-day 1e9 --per-request 10`: makes the stacks in memory, reads from their
 // templates what a bill depends on, and prints what each service costs a day. next: lib/cost.ts
-import { mkdtempSync, readFileSync, realpathSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { App } from 'aws-cdk-lib';
@@ -12,6 +12,7 @@ import { DataStack } from '../lib/data.ts';
 import { PRICES, PRICES_OF } from '../lib/prices.ts';
 import { ServiceStack } from '../lib/service.ts';
 import { resolved, type Settings } from '../lib/settings.ts';
+import { isMain } from '../local/main.ts';
 import { ENVIRONMENTS, type EnvironmentName } from './footfall.ts';
 
 /** What of a template is looked at. */
@@ -196,7 +197,7 @@ function main(): void {
   else print(facts, load, lines, options);
 }
 
-if (process.argv[1] !== undefined && import.meta.filename === realpathSync(process.argv[1])) {
+if (isMain(import.meta.filename)) {
   try {
     main();
   } catch (error) {

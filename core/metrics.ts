@@ -86,9 +86,14 @@ function sum(label: string, name: Sum): Metric {
   return { label, of: (sums) => sums[name] ?? 0 };
 }
 
-/** A quotient, rounded to four decimals. */
+/** To four decimals, as every value that is divided at reading. */
+export function rounded(value: number): number {
+  return Math.round(value * 10_000) / 10_000;
+}
+
+/** A quotient, rounded. */
 function ratio(label: string, numerator: (sums: Sums) => number, denominator: Sum): Metric {
-  return { label, of: (sums) => (sums[denominator] ? Math.round((numerator(sums) / sums[denominator]) * 10_000) / 10_000 : null) };
+  return { label, of: (sums) => (sums[denominator] ? rounded(numerator(sums) / sums[denominator]) : null) };
 }
 
 const bounces = (sums: Sums) => (sums.visits ?? 0) - (sums.engaged_visits ?? 0);

@@ -147,20 +147,22 @@ class Reader {
     return this.metrics(choices, usual.length > 0 ? usual : choices.slice(0, 1));
   }
 
+  /** The parameter's number, of at most three digits; undefined where there is none, or it was refused. */
+  whole(name: string, least: number, most: number, kind: string): number | undefined {
+    const value = this.text(name);
+    if (value === undefined) return undefined;
+    if (/^\d{1,3}$/.test(value) && Number(value) >= least && Number(value) <= most) return Number(value);
+    this.refuse(name, value, `${kind} from ${least} to ${most}`);
+    return undefined;
+  }
+
   smooth(): { smooth?: number } {
-    const value = this.text('smooth');
-    if (value === undefined) return {};
-    if (/^\d{1,3}$/.test(value) && Number(value) >= 2 && Number(value) <= MAX_SMOOTH) return { smooth: Number(value) };
-    this.refuse('smooth', value, `a whole number of buckets from 2 to ${MAX_SMOOTH}`);
-    return {};
+    const smooth = this.whole('smooth', 2, MAX_SMOOTH, 'a whole number of buckets');
+    return smooth === undefined ? {} : { smooth };
   }
 
   limit(): number {
-    const value = this.text('limit');
-    if (value === undefined) return 10;
-    if (/^\d{1,3}$/.test(value) && Number(value) >= 1 && Number(value) <= MAX_LIMIT) return Number(value);
-    this.refuse('limit', value, `a whole number from 1 to ${MAX_LIMIT}`);
-    return MAX_LIMIT;
+    return this.whole('limit', 1, MAX_LIMIT, 'a whole number') ?? 10;
   }
 
   /** Throws a 400 Problem that names everything that was refused. */

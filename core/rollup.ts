@@ -10,6 +10,8 @@ import type { LocalDay } from './zone.ts';
 
 /** A visit ends when the visitor sends nothing for longer than this. */
 export const VISIT_GAP_MS = 30 * 60_000;
+/** Attempts at a task before it is parked, wherever it is carried out. */
+export const MAX_ATTEMPTS = 5;
 /** Values kept of a dimension for a local day; the rest is added up under `(other)`. */
 export const TOP_VALUES = 100;
 

@@ -27,6 +27,8 @@ interface Mark {
   rolledAt?: number;
 }
 
+const NOTHING: Mark = { through: 0, due: {} };
+
 /** Two marks are enough: the one that is waited for, which does not grow any more, and what became due after it. */
 interface Marks { waiting?: Mark; upcoming: Mark }
 
@@ -62,8 +64,7 @@ async function settle({ waiting, upcoming }: Marks, parked: ReadonlySet<string>,
   // As long as announcements were left unread there is no moment to wait for.
   if (upcoming.through === 0) return { upcoming, complete };
   const next = await remaining(upcoming, parked, registry, now);
-  const none: Mark = { through: 0, due: {} };
-  return next ? { waiting: next, upcoming: none, complete } : { upcoming: none, complete: upcoming.through };
+  return next ? { waiting: next, upcoming: NOTHING, complete } : { upcoming: NOTHING, complete: upcoming.through };
 }
 
 /** The mark, if something of it has yet to be done; what is parked waits for an operator, and is told of elsewhere. */
@@ -87,7 +88,7 @@ async function remaining(mark: Mark, parked: ReadonlySet<string>, registry: Stor
 // Compressed, since an import of years makes ten thousands of hours due, and an item of a store has its limits.
 async function readMarks(registry: Store): Promise<Marks> {
   const item = await registry.get('status', 'marks');
-  return item ? (JSON.parse(gunzipSync(item.gzip as Uint8Array).toString()) as Marks) : { upcoming: { through: 0, due: {} } };
+  return item ? (JSON.parse(gunzipSync(item.gzip as Uint8Array).toString()) as Marks) : { upcoming: NOTHING };
 }
 
 async function writeMarks(registry: Store, marks: Marks): Promise<void> {

@@ -1,7 +1,7 @@
 // The answers of the metrics API. before: the rollup's items (core/rollup.ts); next: the merchant
 import { HOUR_MS, QUARTER_MS, hourOf } from './hour.ts';
 import { breakdownKey, breakdownsOf, dayKey, dayOf, hourKey, quartersOf, type Bucket } from './items.ts';
-import { METRICS, OTHER, addSums, type MetricName, type Sums } from './metrics.ts';
+import { METRICS, OTHER, addSums, rounded, type MetricName, type Sums } from './metrics.ts';
 import type { Store, StoreItem } from './ports.ts';
 import { movingAverage } from './moving-average.ts';
 import type { BreakdownQuery, Filter, FunnelQuery, Interval, Range, RangeQuery, StatsQuery, TimeseriesQuery } from './query.ts';
@@ -78,13 +78,18 @@ function filteredDaysOf(items: readonly StoreItem[], { dimension, value }: Filte
   return days;
 }
 
-/** Days that a warning names. */
-const NAMED_DAYS = 5;
+/** Names that a warning has room for. */
+const MOST_NAMED = 5;
+
+/** The first few of the names, and how many more there are. */
+export function someOf(names: readonly string[]): string {
+  const more = names.length - MOST_NAMED;
+  return names.slice(0, MOST_NAMED).join(', ') + (more > 0 ? ` and ${more} more` : '');
+}
 
 function hiddenWarnings(hidden: ReadonlySet<LocalDay>): Warning[] {
   if (hidden.size === 0) return [];
-  const named = [...hidden].sort().slice(0, NAMED_DAYS).join(', ') + (hidden.size > NAMED_DAYS ? ` and ${hidden.size - NAMED_DAYS} more` : '');
-  return [{ code: 'value_in_other', message: `On ${named} there were more values than are kept of each day, and this one is not among those; it may have been more than is said here.` }];
+  return [{ code: 'value_in_other', message: `On ${someOf([...hidden].sort())} there were more values than are kept of each day, and this one is not among those; it may have been more than is said here.` }];
 }
 
 function partial(end: number, completeThrough: number | undefined): { partial?: true } {
@@ -93,10 +98,6 @@ function partial(end: number, completeThrough: number | undefined): { partial?: 
 
 function answer<Q, R>(query: Q, completeThrough: number | undefined, results: R[], warnings: Warning[] = []): Answer<Q, R> {
   return { query, complete_through: completeThrough === undefined ? null : new Date(completeThrough).toISOString(), results, warnings };
-}
-
-function rounded(value: number): number {
-  return Math.round(value * 10_000) / 10_000;
 }
 
 function compared(metrics: MetricValues, comparison: MetricValues): Comparison {
@@ -108,15 +109,18 @@ function compared(metrics: MetricValues, comparison: MetricValues): Comparison {
   return { comparison, change };
 }
 
+/** The values of a whole range. */
+async function totalOf(metrics: Store, { metrics: names, ...range }: DaysQuery & { metrics: readonly MetricName[] }, hidden?: Set<LocalDay>): Promise<MetricValues> {
+  const total = new Total(names);
+  for (const day of (await daysOf(metrics, range, hidden)).values()) total.add(day);
+  return total.values();
+}
+
 /** Totals over the range; one store query, and one for what it is compared with. */
 export async function stats(metrics: Store, query: StatsQuery, completeThrough: number | undefined): Promise<Answer<StatsQuery, StatsResult>> {
   const hidden = new Set<LocalDay>();
-  const totalOf = async ({ from, to }: Range) => {
-    const total = new Total(query.metrics);
-    for (const day of (await daysOf(metrics, { ...query, from, to }, hidden)).values()) total.add(day);
-    return total.values();
-  };
-  const [values, before] = await Promise.all([totalOf(query), query.comparison && totalOf(query.comparison)]);
+  const of = (range: Range) => totalOf(metrics, { ...query, ...range }, hidden);
+  const [values, before] = await Promise.all([of(query), query.comparison && of(query.comparison)]);
   const end = startOfLocalDay(query.time_zone, dayAfter(query.to));
   return answer(query, completeThrough, [{ metrics: values, ...(before && compared(values, before)), ...partial(end, completeThrough) }], hiddenWarnings(hidden));
 }
@@ -140,9 +144,7 @@ const FUNNEL_STEPS = Object.keys(FUNNEL) as FunnelStep[];
 
 /** How many events of each step to a purchase there were; one store query. */
 export async function funnel(metrics: Store, query: FunnelQuery, completeThrough: number | undefined): Promise<Answer<FunnelQuery, FunnelResult>> {
-  const total = new Total(Object.values(FUNNEL));
-  for (const day of (await daysOf(metrics, query)).values()) total.add(day);
-  const values = total.values();
+  const values = await totalOf(metrics, { ...query, metrics: Object.values(FUNNEL) });
   const first = values[FUNNEL[FUNNEL_STEPS[0]!]]!;
   return answer(query, completeThrough, FUNNEL_STEPS.map((step) => {
     const events = values[FUNNEL[step]]!;

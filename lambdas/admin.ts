@@ -7,6 +7,7 @@ import { Problem, type FieldError } from '../core/problem.ts';
 import { beginReprocess, cancelReprocess, estimate, listJobs, shownJob, type Reprocess } from '../core/reprocess.ts';
 import { readCommits, taskName, timeOf, type Commit } from '../core/rollup.ts';
 import { checkSite, isSiteId, listSites, readSite, writeSite } from '../core/sites.ts';
+import { daysInMs } from './environment.ts';
 import { wired } from './function.ts';
 import { httpHandler, jsonOf, observedHttp, parametersOf, siteOf, type Handler } from './http.ts';
 
@@ -156,7 +157,6 @@ function checkKey(body: unknown): { scope: Scope; label: string } {
 
 /** Athena's list price in most regions (2026-11). */
 const ATHENA_USD_PER_TERABYTE = 5;
-const DAY_MS = 86_400_000;
 
 export const handler = wired('admin', async ({ REGISTRY_TABLE, BUCKET, RAW_DAYS }, observer) => {
   const [{ dynamo, dynamoStore }, { s3, s3Lake }, { parkedTasks }] = await Promise.all([import('./aws/store.ts'), import('./aws/lake.ts'), import('./aws/tasks.ts')]);
@@ -166,6 +166,6 @@ export const handler = wired('admin', async ({ REGISTRY_TABLE, BUCKET, RAW_DAYS 
     lake: s3Lake(s3(), BUCKET),
     tasks: { parked: () => parkedTasks(registry) },
     usdPerTerabyte: ATHENA_USD_PER_TERABYTE,
-    rawKeptMs: Number(RAW_DAYS) * DAY_MS,
+    rawKeptMs: daysInMs(RAW_DAYS),
   }));
 });

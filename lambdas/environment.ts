@@ -14,6 +14,11 @@ export const ENVIRONMENT = {
   retry: ['BUCKET', 'REPLAY_STREAM'],
 } as const satisfies Record<string, readonly string[]>;
 
+/** A number of days as a variable says it, in ms. */
+export function daysInMs(days: string): number {
+  return Number(days) * 86_400_000;
+}
+
 export type FunctionName = keyof typeof ENVIRONMENT;
 export type Environment<F extends FunctionName> = Readonly<Record<'SERVICE' | (typeof ENVIRONMENT)[F][number], string>>;
 
@@ -41,9 +46,6 @@ export const PREFIXES = {
   /** What Athena says of its queries. */
   athena: 'athena/',
 } as const;
-
-/** A task is given out so often before it is parked: the queue counts, and so does the function. */
-export const TASK_ATTEMPTS = 5;
 
 /** How the objects under `events/` begin that hold rows of a replay: they make their hour due behind live ones. */
 export const REPLAYED = 'replay-';

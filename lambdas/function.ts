@@ -31,9 +31,10 @@ export function wired<F extends FunctionName, E, R>(
   };
   let made: Promise<Handle<E, R>> | undefined;
   return async (event, context) => {
-    made ??= begin();
-    // Where it cannot be made, the next invocation tries again.
-    made.catch(() => { made = undefined; });
+    made ??= begin().catch((error: unknown) => {
+      made = undefined; // The next invocation tries again.
+      throw error;
+    });
     return (await made)(event, context);
   };
 }

@@ -7,6 +7,7 @@ import { s3, s3Lake } from './aws/lake.ts';
 import { dynamo, dynamoStore } from './aws/store.ts';
 import { firehose, firehoseStream } from './aws/stream.ts';
 import { sqs, sqsTasks } from './aws/tasks.ts';
+import { daysInMs } from './environment.ts';
 import { wired, type Handle, type Observer } from './function.ts';
 
 export interface ReprocessFunctionPorts extends ReprocessPorts {
@@ -20,7 +21,6 @@ const PACE: Pace = { hours: 100, records: 50_000, recordsRead: 200_000, waits: f
 const BEGIN_MS = 40_000;
 /** A job whose hours are under way is looked at again after so long. */
 const LOOK_MS = 5_000;
-const DAY_MS = 86_400_000;
 
 export function reprocessHandler({ observer, pause, ...ports }: ReprocessFunctionPorts): Handle<unknown, void> {
   const { clock } = ports;
@@ -47,7 +47,7 @@ export const handler = wired('reprocess', async ({ REGISTRY_TABLE, BUCKET, TASKS
     tasks: sqsTasks(sqs(), TASKS_QUEUE, registry),
     deliveredThrough: firehoseDeliveredThrough(cloudwatch(), REPLAY_STREAM, { clock: Date.now, bufferSeconds: Number(DELIVERY_SECONDS), source: 'direct' }),
     pace: PACE,
-    rawKeptMs: Number(RAW_DAYS) * DAY_MS,
+    rawKeptMs: daysInMs(RAW_DAYS),
     clock: Date.now,
     observer,
     pause,

@@ -4,13 +4,13 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda';
 import type { Lake } from '../core/ports.ts';
-import { runTask, taskName, type RollupPorts } from '../core/rollup.ts';
+import { MAX_ATTEMPTS, runTask, taskName, type RollupPorts } from '../core/rollup.ts';
 import { athena, athenaLake, s3, type QueryDone } from './aws/lake.ts';
 import { lambda, lambdaLoader } from './aws/loader.ts';
 import { readStatements } from './aws/statements.ts';
 import { dynamo, dynamoStore } from './aws/store.ts';
 import { readTask, sqs, sqsTasks, type TaskQueue } from './aws/tasks.ts';
-import { SIGNALS, TASK_ATTEMPTS } from './environment.ts';
+import { SIGNALS } from './environment.ts';
 import { wired, type Handle, type Observer } from './function.ts';
 
 export interface RollupFunctionPorts extends Pick<RollupPorts, 'registry' | 'load' | 'clock'> {
@@ -39,18 +39,18 @@ export function rollupHandler({ lakeWithin, observer, ...ports }: RollupFunction
     // Else the message of an invocation that dies stays away for as long as the queue hides any: six times as long.
     await tasks.backOff(receiptHandle, Math.ceil(remainingMs / 1000) + AFTER_DEATH_S);
     // Noted before, since an invocation that dies cannot note anything.
-    if (attempt >= TASK_ATTEMPTS) await tasks.park(task, attempt, 'the last attempt did not end');
+    if (attempt >= MAX_ATTEMPTS) await tasks.park(task, attempt, 'the last attempt did not end');
     try {
       const items = await runTask(task, { ...ports, lake, sitesAtOnce: SITES_AT_ONCE });
       observer.note({ items });
       observer.count(SIGNALS.tasksDone, 1);
     } catch (error) {
       observer.count(SIGNALS.tasksFailed, 1);
-      if (attempt >= TASK_ATTEMPTS) await tasks.park(task, attempt, (error as Error).message);
+      if (attempt >= MAX_ATTEMPTS) await tasks.park(task, attempt, (error as Error).message);
       else await tasks.backOff(receiptHandle, FIRST_BACK_OFF_S * 4 ** (attempt - 1));
       throw error;
     }
-    if (attempt >= TASK_ATTEMPTS) await tasks.unpark(task);
+    if (attempt >= MAX_ATTEMPTS) await tasks.unpark(task);
   }
 
   return async ({ Records }, context) => {

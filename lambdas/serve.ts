@@ -4,7 +4,7 @@ import type { MetricName } from '../core/metrics.ts';
 import type { Clock, Store } from '../core/ports.ts';
 import { notCounted, readHealth, readProgress, type Health } from '../core/progress.ts';
 import { breakdownQuery, funnelQuery, statsQuery, timeseriesQuery, type Parameters, type Range, type RangeQuery } from '../core/query.ts';
-import { breakdown, funnel, stats, timeseries, type Answer } from '../core/serve.ts';
+import { breakdown, funnel, someOf, stats, timeseries, type Answer } from '../core/serve.ts';
 import type { Site } from '../core/sites.ts';
 import { wired } from './function.ts';
 import { httpHandler, observedHttp, parametersOf, siteOf, type Action, type Answered, type Handler, type Request } from './http.ts';
@@ -19,8 +19,6 @@ export interface ServePorts {
 
 /** Which of its two forms an answer has. */
 const VARIES = { vary: 'accept' };
-/** Hours and days that an answer names of those that are missing. */
-const NAMED_MISSING = 5;
 
 export function serveHandler({ registry, metrics, clock, health, onError }: ServePorts): Handler {
   /** A read: the parameters made a query, the query answered. */
@@ -34,9 +32,7 @@ export function serveHandler({ registry, metrics, clock, health, onError }: Serv
       const { comparison, ...range } = body.query;
       const missing = [...notCounted(range, progress), ...(comparison ? notCounted({ ...range, ...comparison }, progress) : [])];
       if (missing.length > 0) {
-        const { length } = missing;
-        const named = missing.slice(0, NAMED_MISSING).join(', ') + (length > NAMED_MISSING ? ` and ${length - NAMED_MISSING} more` : '');
-        body.warnings.push({ code: 'not_counted', message: `Not all events of ${named} could be counted yet (hours of UTC, and days).` });
+        body.warnings.push({ code: 'not_counted', message: `Not all events of ${someOf(missing)} could be counted yet (hours of UTC, and days).` });
       }
       return wantsCsv(request) ? csvAnswer(request, body) : { body, headers: VARIES };
     };

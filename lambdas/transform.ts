@@ -11,7 +11,7 @@ import { storedSalts } from '../core/salts.ts';
 import { cachedSites } from '../core/sites.ts';
 import { dynamo, dynamoStore } from './aws/store.ts';
 import { firehose, firehoseStream } from './aws/stream.ts';
-import { SIGNALS } from './environment.ts';
+import { SIGNALS, daysInMs } from './environment.ts';
 import { wired, type Handle, type Observer } from './function.ts';
 
 export interface TransformFunctionPorts extends TransformPorts {
@@ -90,14 +90,13 @@ function tell({ count, note }: Observer, delivered: readonly Delivered[], setAsi
 }
 
 const SITE_CACHE_MS = 60_000;
-const DAY_MS = 86_400_000;
 
 export const handler = wired('transform', async ({ REGISTRY_TABLE, REPLAY_STREAM, RAW_DAYS }, observer) => {
   // Consistent: of a salt that another one has just made, the reader must not miss it.
   const registry = dynamoStore(dynamo(), REGISTRY_TABLE, { consistent: true });
   return transformHandler({
     sites: cachedSites(registry, Date.now, SITE_CACHE_MS),
-    salts: storedSalts(registry, Date.now, Number(RAW_DAYS) * DAY_MS),
+    salts: storedSalts(registry, Date.now, daysInMs(RAW_DAYS)),
     countryOf: countryTable(await readFile(join(import.meta.dirname, 'country.mmdb'))),
     clock: Date.now,
     aside: firehoseStream(firehose(), REPLAY_STREAM),

@@ -11,7 +11,8 @@ import { DeduplicationScope, FifoThroughputLimit, Queue, QueueEncryption, type Q
 import { Construct } from 'constructs';
 import { ROW_COLUMNS, type ColumnType } from '../core/event.ts';
 import { CHANGE_COLUMNS, HOUR_COLUMNS, STEP_COLUMNS } from '../core/metrics.ts';
-import { PREFIXES, SKIPPED, TASK_ATTEMPTS } from '../lambdas/environment.ts';
+import { MAX_ATTEMPTS } from '../core/rollup.ts';
+import { PREFIXES, SKIPPED } from '../lambdas/environment.ts';
 import { asInterface } from './functions.ts';
 import type { Resolved } from './settings.ts';
 
@@ -36,7 +37,7 @@ export class DataStack extends Stack {
       removalPolicy: RemovalPolicy.RETAIN,
     });
     this.lake = new Lake(this, 'Lake', settings);
-    this.tasks = queueWithDeadLetters(this, 'Tasks', TASK_ATTEMPTS, {
+    this.tasks = queueWithDeadLetters(this, 'Tasks', MAX_ATTEMPTS, {
       fifo: true,
       // A group is one hour or one day: thousands of them are independent, and so are their limits.
       deduplicationScope: DeduplicationScope.MESSAGE_GROUP,

@@ -1,4 +1,4 @@
-// Whether a file is the program or only imported: the commands of this folder are libraries, too.
+// Whether a file is the program or only imported: the commands of this folder and of bin/ are libraries, too.
 import { realpathSync } from 'node:fs';
 
 /** @param filename `import.meta.filename` of the file that asks */

@@ -3,7 +3,7 @@
 import type { Database, RootDatabase } from 'lmdb';
 import type { Hour } from '../core/hour.ts';
 import type { Clock, Task, Tasks } from '../core/ports.ts';
-import { taskName, timeOf, type Announced } from '../core/rollup.ts';
+import { MAX_ATTEMPTS, taskName, timeOf, type Announced } from '../core/rollup.ts';
 import { durably } from './lmdb.ts';
 
 /** A task in the queue. */
@@ -42,8 +42,6 @@ export interface TaskQueue extends Tasks {
   all(): Waiting[];
 }
 
-/** Attempts before a task is parked. */
-export const MAX_ATTEMPTS = 5;
 const FIRST_BACK_OFF_MS = 5_000;
 
 /** Texts whose greatest goes first; as text, each hour of a day is greater than the day itself. */

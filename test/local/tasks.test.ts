@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { openEnvironment } from '../../local/lmdb.ts';
-import { MAX_ATTEMPTS, lmdbTasks } from '../../local/tasks.ts';
+import { MAX_ATTEMPTS } from '../../core/rollup.ts';
+import { lmdbTasks } from '../../local/tasks.ts';
 import { temporaryFolder } from '../process.ts';
 
 function openTasks(t: TestContext) {
