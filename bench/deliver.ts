@@ -5,6 +5,7 @@ import { createRequire } from 'node:module';
 import { beaconEnvelope } from '../core/collect.ts';
 import { transform, type TransformPorts } from '../core/deliver.ts';
 import { countryTable } from '../core/deliver/place.ts';
+import { DEFAULT_RATE_LIMIT } from '../core/rate-limit.ts';
 import type { Site } from '../core/sites.ts';
 import { randomFrom } from '../local/demo-shop.ts';
 import { beaconBody, visitor, USER_AGENTS } from './events.ts';
@@ -19,7 +20,7 @@ const HOUR_START = Date.UTC(2026, 0, 15, 14);
 
 function portsOf(countryOf: TransformPorts['countryOf']): TransformPorts {
   const sites = new Map(Array.from({ length: SITES }, (_, i): [string, Site] => [`site-${i}`, {
-    id: `site-${i}`, name: `Site ${i}`, timezone: ZONES[i % ZONES.length]!, currency: 'EUR', hosts: [`site-${i}.example`], origins: [],
+    id: `site-${i}`, name: `Site ${i}`, timezone: ZONES[i % ZONES.length]!, currency: 'EUR', hosts: [`site-${i}.example`], origins: [], rate_limit: DEFAULT_RATE_LIMIT,
     created_at: '2026-01-01T00:00:00Z', updated_at: '2026-01-01T00:00:00Z',
   }]));
   return {

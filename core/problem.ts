@@ -15,6 +15,8 @@ const TITLES: Record<number, string> = {
   403: 'Not allowed with this key',
   404: 'Not found',
   405: 'Method not allowed',
+  408: 'Took too long',
+  409: 'Conflict',
   413: 'Content too large',
   415: 'Unsupported media type',
   422: 'Not accepted',
@@ -41,13 +43,13 @@ export class Problem extends Error {
     return new Problem(status, detail, {}, errors);
   }
 
-  /** The response in API Gateway's shape. */
-  response(): { statusCode: number; headers: Record<string, string>; body: string } {
+  /** The response in API Gateway's shape. @param requestId by which the operator finds the request */
+  response(requestId?: string): { statusCode: number; headers: Record<string, string>; body: string } {
     const { status, detail, errors } = this;
     return {
       statusCode: status,
       headers: { 'content-type': 'application/problem+json', 'cache-control': 'no-store', ...this.headers },
-      body: JSON.stringify({ title: TITLES[status] ?? 'Error', status, detail, ...(errors.length > 0 && { errors }) }),
+      body: JSON.stringify({ title: TITLES[status] ?? 'Error', status, detail, ...(errors.length > 0 && { errors }), ...(requestId !== undefined && { request_id: requestId }) }),
     };
   }
 }

@@ -31,11 +31,12 @@ export async function writeProgress(registry: Store, { completeThrough, parkedHo
 }
 
 /** What of the local days from one to another, both included, could not be counted yet: hours of UTC, and local days. */
-export function notCounted({ from, to, time_zone }: { from: LocalDay; to: LocalDay; time_zone: string }, { parkedHours, parkedDays }: Progress): string[] {
+export function notCounted({ from, to, time_zone, site_time_zone }: { from: LocalDay; to: LocalDay; time_zone: string; site_time_zone?: string }, { parkedHours, parkedDays }: Progress): string[] {
   const [start, end] = [startOfLocalDay(time_zone, from), startOfLocalDay(time_zone, dayAfter(to))];
   return [
     ...parkedHours.filter((hour) => startOf(hour) < end && startOf(hour) + HOUR_MS > start),
-    ...parkedDays.filter((day) => day >= from && day <= to),
+    // In another zone than the site's the numbers come from hours.
+    ...(site_time_zone === undefined ? parkedDays.filter((day) => day >= from && day <= to) : []),
   ];
 }
 

@@ -1,5 +1,5 @@
-// The parameters of a read: checked, with their defaults, resolved to dates. A parameter we do not know is an error,
-// so that a typing error never passes for an answer.
+// The parameters of a read: checked, with their defaults, resolved to dates. What is asked in words we do not know is
+// refused with 400; what is well asked, but not kept in that form (a page's visitors), with 422: never a wrong number.
 import { quote } from './event.ts';
 import {
   DIMENSION_NAMES, METRIC_NAMES, OTHER, SITE_METRICS, metricsOf, type DimensionName, type MetricName,
@@ -7,7 +7,18 @@ import {
 import { Problem, type FieldError } from './problem.ts';
 import type { Site } from './sites.ts';
 import { isDay } from './hour.ts';
-import { dayAfter, daysBetween, localDayAt, type LocalDay } from './zone.ts';
+import { dayAfter, daysBetween, isTimeZone, localDayAt, type LocalDay } from './zone.ts';
+
+export type ParameterName = 'range' | 'from' | 'to' | 'time_zone' | 'metrics' | 'interval' | 'compare' | 'smooth' | 'filter' | 'dimension' | 'order_by' | 'limit';
+
+const RANGE_PARAMETERS = ['range', 'from', 'to', 'time_zone'] as const satisfies ParameterName[];
+/** The parameters of each read. */
+export const QUERY_PARAMETERS = {
+  stats: [...RANGE_PARAMETERS, 'metrics', 'compare', 'filter'],
+  timeseries: [...RANGE_PARAMETERS, 'metrics', 'interval', 'compare', 'smooth', 'filter'],
+  breakdown: [...RANGE_PARAMETERS, 'dimension', 'metrics', 'order_by', 'limit'],
+  funnel: RANGE_PARAMETERS,
+} as const satisfies Record<string, readonly ParameterName[]>;
 
 export type Interval = 'hour' | 'day' | 'month';
 export type Compare = 'previous_period' | 'previous_year';
@@ -15,7 +26,14 @@ export type Compare = 'previous_period' | 'previous_year';
 /** Local dates, both included. */
 export interface Range { from: LocalDay; to: LocalDay }
 /** What every query has: a site and local dates. */
-export interface RangeQuery extends Range { site: string; time_zone: string }
+export interface RangeQuery extends Range {
+  site: string;
+  /** The zone of the dates. */
+  time_zone: string;
+  /** The site's, where it is another: then the numbers are added up from quarters of an hour, not from the site's days. */
+  site_time_zone?: string;
+}
+type Zone = Pick<RangeQuery, 'time_zone' | 'site_time_zone'>;
 interface MetricsQuery extends RangeQuery { metrics: MetricName[] }
 /** Only what belongs to one value of a dimension. */
 export interface Filter { dimension: DimensionName; value: string }
@@ -31,13 +49,16 @@ export interface TimeseriesQuery extends MetricsQuery, Compared, Filtered {
 export interface BreakdownQuery extends MetricsQuery { dimension: DimensionName; order_by: MetricName; limit: number }
 export type FunnelQuery = RangeQuery;
 
-/** Longest range of local days. */
-const MAX_DAYS = { stats: 732, hour: 31, day: 732, month: 120 * 31, breakdown: 366 };
+/** Longest range of local days; `otherZone`: in a zone that is not the site's, and there with what smoothing looks back on. */
+export const MAX_DAYS = { stats: 732, hour: 31, day: 732, month: 120 * 31, breakdown: 366, otherZone: 31, otherZoneSmoothed: 62 };
 /** Most months of one answer, the first and the last counted even where only a part of them is in the range. */
-const MAX_MONTHS = 120;
-const MAX_LIMIT = 100;
+export const MAX_MONTHS = 120;
+export const MAX_LIMIT = 100;
+export const DEFAULT_LIMIT = 10;
+/** Metrics of a breakdown that names none: the first so many its dimension has. */
+export const DEFAULT_BREAKDOWN_METRICS = 3;
 
-const RANGES: Record<string, (today: LocalDay) => Range> = {
+export const RANGES: Readonly<Record<string, (today: LocalDay) => Range>> = {
   today: (today) => ({ from: today, to: today }),
   yesterday: (today) => ({ from: dayAfter(today, -1), to: dayAfter(today, -1) }),
   '7d': (today) => ({ from: dayAfter(today, -6), to: today }),
@@ -48,13 +69,13 @@ const RANGES: Record<string, (today: LocalDay) => Range> = {
   year: (today) => ({ from: `${today.slice(0, 4)}-01-01`, to: today }),
 };
 /** Long before any event, so that a range has others before it. */
-const EARLIEST: LocalDay = '1970-01-01';
-const DEFAULT_RANGE = '7d';
-const COMPARES: readonly string[] = ['previous_period', 'previous_year'] satisfies Compare[];
+export const EARLIEST: LocalDay = '1970-01-01';
+export const DEFAULT_RANGE = '7d';
+export const COMPARES: readonly string[] = ['previous_period', 'previous_year'] satisfies Compare[];
 /** Buckets of a moving average. */
-const MAX_SMOOTH = 90;
-const INTERVALS: readonly string[] = ['hour', 'day', 'month'] satisfies Interval[];
-const DEFAULT_METRICS: Record<'stats' | 'timeseries', MetricName[]> = {
+export const MAX_SMOOTH = 90;
+export const INTERVALS: readonly string[] = ['hour', 'day', 'month'] satisfies Interval[];
+export const DEFAULT_METRICS: Readonly<Record<'stats' | 'timeseries', MetricName[]>> = {
   stats: ['visitors', 'visits', 'pageviews', 'events', 'bounce_rate', 'visit_duration', 'purchases', 'revenue'],
   timeseries: ['visitors', 'pageviews'],
 };
@@ -65,15 +86,13 @@ export type Parameters = ReadonlyMap<string, readonly string[]>;
 /** Reads parameters one by one and collects what is wrong with them, so that the answer names everything at once. */
 class Reader {
   private readonly errors: FieldError[] = [];
-  constructor(private readonly parameters: Parameters, known: readonly string[]) {
-    for (const [name, values] of parameters) {
-      if (!known.includes(name)) this.refuse(name, values[0], `nothing: the parameters are ${known.join(', ')}`);
-      else if (values.length > 1) this.refuse(name, values.join(' and '), 'one value');
-    }
-  }
+  /** 422 as long as nothing is worse. */
+  private status = 422;
+  constructor(private readonly parameters: Parameters) {}
 
-  refuse(parameter: string, value: unknown, accepts: string): void {
-    this.errors.push({ parameter: parameter.slice(0, 80), value: quote(value ?? null), accepts });
+  refuse(parameter: string, value: unknown, accepts: string, status = 400): void {
+    this.errors.push({ parameter, value: quote(value ?? null), accepts });
+    this.status = Math.min(this.status, status);
   }
 
   text(name: string): string | undefined {
@@ -88,25 +107,44 @@ class Reader {
     return undefined;
   }
 
-  metrics(choices: readonly MetricName[], fallback: MetricName[]): MetricName[] {
+  /** @param dimension whose metrics the choices are, where it is not those of the whole site */
+  metrics(choices: readonly MetricName[], fallback: MetricName[], dimension?: DimensionName): MetricName[] {
     const value = this.text('metrics');
     if (value === undefined) return fallback;
     const names = value.split(',');
     const wrong = names.find((name, i) => !(choices as readonly string[]).includes(name) || names.indexOf(name) !== i);
     if (wrong === undefined) return names as MetricName[];
-    this.refuse('metrics', wrong, `each once, with commas between, of ${choices.join(', ')}`);
+    const isKeptElsewhere = (METRIC_NAMES as readonly string[]).includes(wrong) && !(choices as readonly string[]).includes(wrong);
+    if (isKeptElsewhere) this.refuse('metrics', wrong, `what is kept ${dimension === undefined ? 'of a whole site' : `by ${dimension}`}: ${choices.join(', ')}`, 422);
+    else this.refuse('metrics', wrong, `each once, with commas between, of ${choices.join(', ')}`);
     return fallback;
   }
 
-  range(site: Site, now: number, maxDays: number): Range {
-    const today = localDayAt(site.timezone, now);
+  /** The zone of the dates. */
+  zone(site: Site): Zone {
+    const value = this.text('time_zone');
+    if (value === undefined || value === site.timezone) return { time_zone: site.timezone };
+    if (isTimeZone(value)) return { time_zone: value, site_time_zone: site.timezone };
+    this.refuse('time_zone', value, 'an IANA time zone such as Europe/Berlin');
+    return { time_zone: site.timezone };
+  }
+
+  /** What is kept by the site's days can be asked for in no other zone. */
+  siteZone({ time_zone, site_time_zone }: Zone, what: string): void {
+    if (site_time_zone !== undefined) this.refuse('time_zone', time_zone, `${site_time_zone}, the site's, or nothing: ${what} kept by the site's days`, 422);
+  }
+
+  range({ time_zone, site_time_zone }: Zone, now: number, mostDays: number): Range {
+    const today = localDayAt(time_zone, now);
+    const maxDays = site_time_zone === undefined ? mostDays : Math.min(mostDays, MAX_DAYS.otherZone);
+    const most = `a range of at most ${maxDays} days${maxDays < mostDays ? ` in a zone that is not the site's, ${site_time_zone}` : ''}`;
     const [range, from, to] = [this.text('range'), this.text('from'), this.text('to')];
     const fallback = RANGES[DEFAULT_RANGE]!(today);
     if (from === undefined && to === undefined) {
       const name = range ?? DEFAULT_RANGE;
       if (Object.hasOwn(RANGES, name)) {
         const named = RANGES[name]!(today);
-        if (isLonger(named, maxDays)) this.refuse('range', range, `a range of at most ${maxDays} days`);
+        if (isLonger(named, maxDays)) this.refuse('range', range, most);
         return named;
       }
       this.refuse('range', range, `one of ${Object.keys(RANGES).join(', ')}, or from and to instead`);
@@ -118,7 +156,7 @@ class Reader {
     }
     if (from === undefined || to === undefined || !isDay(from) || !isDay(to)) return fallback;
     if (from > to) this.refuse('from', from, `a date not after to, ${to}`);
-    else if (isLonger({ from, to }, maxDays)) this.refuse('from', from, `a range of at most ${maxDays} days up to ${to}`);
+    else if (isLonger({ from, to }, maxDays)) this.refuse('from', from, `${most}, up to ${to}`);
     return { from, to };
   }
 
@@ -144,7 +182,7 @@ class Reader {
     if (!filter) return this.metrics(SITE_METRICS, [...fallback]);
     const choices = metricsOf(filter.dimension);
     const usual = fallback.filter((name) => choices.includes(name));
-    return this.metrics(choices, usual.length > 0 ? usual : choices.slice(0, 1));
+    return this.metrics(choices, usual.length > 0 ? usual : choices.slice(0, 1), filter.dimension);
   }
 
   /** The parameter's number, of at most three digits; undefined where there is none, or it was refused. */
@@ -162,12 +200,12 @@ class Reader {
   }
 
   limit(): number {
-    return this.whole('limit', 1, MAX_LIMIT, 'a whole number') ?? 10;
+    return this.whole('limit', 1, MAX_LIMIT, 'a whole number') ?? DEFAULT_LIMIT;
   }
 
-  /** Throws a 400 Problem that names everything that was refused. */
+  /** Throws a Problem, 400 or 422, that names everything that was refused. */
   finish(): void {
-    if (this.errors.length > 0) throw Problem.ofFields(400, this.errors);
+    if (this.errors.length > 0) throw Problem.ofFields(this.status, this.errors);
   }
 }
 
@@ -195,16 +233,16 @@ function monthsOf({ from, to }: Range): number {
   return months(to) - months(from) + 1;
 }
 
-const RANGE_PARAMETERS = ['range', 'from', 'to'];
-
 export function statsQuery(parameters: Parameters, site: Site, now: number): StatsQuery {
-  const reader = new Reader(parameters, [...RANGE_PARAMETERS, 'metrics', 'compare', 'filter']);
+  const reader = new Reader(parameters);
   const filtered = reader.filter();
-  const range = reader.range(site, now, filtered.filter ? MAX_DAYS.breakdown : MAX_DAYS.stats);
+  const zone = reader.zone(site);
+  if (filtered.filter) reader.siteZone(zone, 'the values of a dimension are');
+  const range = reader.range(zone, now, filtered.filter ? MAX_DAYS.breakdown : MAX_DAYS.stats);
   const query = {
     site: site.id,
     ...range,
-    time_zone: site.timezone,
+    ...zone,
     metrics: reader.filteredMetrics(filtered, DEFAULT_METRICS.stats),
     ...filtered,
     ...reader.compare(range),
@@ -214,34 +252,51 @@ export function statsQuery(parameters: Parameters, site: Site, now: number): Sta
 }
 
 export function timeseriesQuery(parameters: Parameters, site: Site, now: number): TimeseriesQuery {
-  const reader = new Reader(parameters, [...RANGE_PARAMETERS, 'metrics', 'interval', 'compare', 'smooth', 'filter']);
+  const reader = new Reader(parameters);
   const filtered = reader.filter();
-  // What belongs to a value is kept by day.
-  const interval = reader.oneOf<Interval>('interval', filtered.filter ? INTERVALS.filter((name) => name !== 'hour') : INTERVALS, 'day') ?? 'day';
-  const range = reader.range(site, now, filtered.filter ? MAX_DAYS.breakdown : MAX_DAYS[interval]);
+  const zone = reader.zone(site);
+  if (filtered.filter) reader.siteZone(zone, 'the values of a dimension are');
+  const interval = reader.oneOf<Interval>('interval', INTERVALS, 'day') ?? 'day';
+  if (filtered.filter && interval === 'hour') reader.refuse('interval', interval, 'day or month beside a filter: the values of a dimension are kept by day', 422);
+  const range = reader.range(zone, now, filtered.filter ? MAX_DAYS.breakdown : MAX_DAYS[interval]);
   if (interval === 'month' && monthsOf(range) > MAX_MONTHS) reader.refuse('from', range.from, `at most ${MAX_MONTHS} months up to ${range.to}`);
+  const smooth = reader.smooth();
+  if (zone.site_time_zone !== undefined && smooth.smooth !== undefined && isLonger({ ...range, from: beforeBuckets(range.from, interval, smooth.smooth - 1) }, MAX_DAYS.otherZoneSmoothed)) {
+    reader.refuse('smooth', smooth.smooth, `in a zone that is not the site's, what looks back on no more than ${MAX_DAYS.otherZoneSmoothed} days up to ${range.to}`);
+  }
   const query = {
     site: site.id,
     ...range,
     interval,
-    time_zone: site.timezone,
+    ...zone,
     metrics: reader.filteredMetrics(filtered, DEFAULT_METRICS.timeseries),
     ...filtered,
-    ...reader.smooth(),
+    ...smooth,
     ...reader.compare(range),
   };
   reader.finish();
   return query;
 }
 
+/** A date from which on there are at least so many whole buckets before a range; of months, of the whole first month. */
+export function beforeBuckets(from: LocalDay, interval: Interval, buckets: number): LocalDay {
+  if (buckets === 0) return from;
+  if (interval === 'day') return dayAfter(from, -buckets);
+  // The shortest day has 23 hours.
+  if (interval === 'hour') return dayAfter(from, -Math.ceil(buckets / 23));
+  return new Date(Date.UTC(Number(from.slice(0, 4)), Number(from.slice(5, 7)) - 1 - buckets, 1)).toISOString().slice(0, 10);
+}
+
 export function breakdownQuery(parameters: Parameters, site: Site, now: number): BreakdownQuery {
-  const reader = new Reader(parameters, [...RANGE_PARAMETERS, 'metrics', 'dimension', 'order_by', 'limit']);
+  const reader = new Reader(parameters);
+  const zone = reader.zone(site);
   const dimension = reader.oneOf<DimensionName>('dimension', DIMENSION_NAMES, undefined);
   const choices: readonly MetricName[] = dimension === undefined ? METRIC_NAMES : metricsOf(dimension);
-  const metrics = reader.metrics(choices, choices.slice(0, 3));
+  const metrics = reader.metrics(choices, choices.slice(0, DEFAULT_BREAKDOWN_METRICS), dimension);
+  reader.siteZone(zone, 'breakdowns are');
   const query = {
     site: site.id,
-    ...reader.range(site, now, MAX_DAYS.breakdown),
+    ...reader.range({ time_zone: site.timezone }, now, MAX_DAYS.breakdown),
     time_zone: site.timezone,
     dimension: dimension ?? 'page',
     metrics,
@@ -253,8 +308,9 @@ export function breakdownQuery(parameters: Parameters, site: Site, now: number):
 }
 
 export function funnelQuery(parameters: Parameters, site: Site, now: number): FunnelQuery {
-  const reader = new Reader(parameters, RANGE_PARAMETERS);
-  const query = { site: site.id, ...reader.range(site, now, MAX_DAYS.stats), time_zone: site.timezone };
+  const reader = new Reader(parameters);
+  const zone = reader.zone(site);
+  const query = { site: site.id, ...reader.range(zone, now, MAX_DAYS.stats), ...zone };
   reader.finish();
   return query;
 }

@@ -4,9 +4,9 @@ import { breakdownKey, breakdownsOf, dayKey, dayOf, hourKey, quartersOf, type Bu
 import { METRICS, OTHER, addSums, rounded, type MetricName, type Sums } from './metrics.ts';
 import type { Store, StoreItem } from './ports.ts';
 import { movingAverage } from './moving-average.ts';
-import type { BreakdownQuery, Filter, FunnelQuery, Interval, Range, RangeQuery, StatsQuery, TimeseriesQuery } from './query.ts';
+import { beforeBuckets, type BreakdownQuery, type Filter, type FunnelQuery, type Range, type RangeQuery, type StatsQuery, type TimeseriesQuery } from './query.ts';
 import { Sketch } from './sketch.ts';
-import { dayAfter, daysBetween, localHourAt, startOfLocalDay, type LocalDay } from './zone.ts';
+import { dayAfter, daysBetween, localDayAt, localHourAt, startOfLocalDay, type LocalDay } from './zone.ts';
 
 export type MetricValues = { [K in MetricName]?: number | null };
 export interface Warning { code: string; message: string }
@@ -57,22 +57,46 @@ class Total {
 }
 
 /** What is asked for of days: of a site, or of one value of a dimension. */
-type DaysQuery = Pick<RangeQuery, 'site' | 'from' | 'to'> & { filter?: Filter };
+type DaysQuery = Pick<RangeQuery, 'site' | 'from' | 'to' | 'time_zone' | 'site_time_zone'> & { filter?: Filter };
+/** What a total takes up. */
+type Part = Pick<Bucket, 'sums'> & { sketch?: Uint8Array };
+type Days = Map<LocalDay, Part[]>;
 
-/** @param hidden gets the days on which the value that is filtered by may be among the rest, under `(other)` */
-async function daysOf(metrics: Store, { site, from, to, filter }: DaysQuery, hidden = new Set<LocalDay>()): Promise<Map<LocalDay, Pick<Bucket, 'sums'> & { sketch?: Uint8Array }>> {
+/**
+ * What there is of each day: the site's own days, or the quarters of the hours where the dates are another zone's.
+ * @param hidden gets the days on which the value that is filtered by may be among the rest, under `(other)`
+ */
+async function daysOf(metrics: Store, query: DaysQuery, hidden = new Set<LocalDay>()): Promise<Days> {
+  const { site, from, to, filter, site_time_zone } = query;
   if (filter) return filteredDaysOf(await metrics.range(site, breakdownKey(from), breakdownKey(to)), filter, hidden);
-  const items = await metrics.range(site, dayKey(from), dayKey(to));
-  return new Map(items.map((item) => [item.sk.slice(dayKey('').length), dayOf(item)]));
+  const days: Days = new Map();
+  if (site_time_zone === undefined) {
+    for (const item of await metrics.range(site, dayKey(from), dayKey(to))) days.set(item.sk.slice(dayKey('').length), [dayOf(item)]);
+    return days;
+  }
+  for (const { ms, bucket } of await quartersIn(metrics, query)) {
+    const day = localDayAt(query.time_zone, ms);
+    const parts = days.get(day);
+    if (parts) parts.push(bucket);
+    else days.set(day, [bucket]);
+  }
+  return days;
 }
 
-function filteredDaysOf(items: readonly StoreItem[], { dimension, value }: Filter, hidden: Set<LocalDay>): Map<LocalDay, Pick<Bucket, 'sums'>> {
-  const days = new Map<LocalDay, Pick<Bucket, 'sums'>>();
+/** The quarters of a range that have something, with the moments (epoch ms) at which they begin. */
+async function quartersIn(metrics: Store, { site, from, to, time_zone }: Omit<DaysQuery, 'filter'>): Promise<{ ms: number; bucket: Bucket }[]> {
+  const [start, end] = [startOfLocalDay(time_zone, from), startOfLocalDay(time_zone, dayAfter(to))];
+  const items = await metrics.range(site, hourKey(hourOf(start)), hourKey(hourOf(end + HOUR_MS - 1)));
+  return items.flatMap(quartersOf).map((bucket) => ({ ms: bucket.quarter * QUARTER_MS, bucket })).filter(({ ms }) => ms >= start && ms < end);
+}
+
+function filteredDaysOf(items: readonly StoreItem[], { dimension, value }: Filter, hidden: Set<LocalDay>): Days {
+  const days: Days = new Map();
   for (const item of items) {
     const day = item.sk.slice(breakdownKey('').length);
     const values = breakdownsOf(item)[dimension];
     const sums = values?.get(value);
-    if (sums) days.set(day, { sums });
+    if (sums) days.set(day, [{ sums }]);
     else if (values?.has(OTHER)) hidden.add(day);
   }
   return days;
@@ -96,6 +120,11 @@ function partial(end: number, completeThrough: number | undefined): { partial?: 
   return completeThrough === undefined || end > completeThrough ? { partial: true } : {};
 }
 
+/** Whether all of a range is in the numbers. */
+export function isFinished({ to, time_zone }: RangeQuery, completeThrough: number | undefined): boolean {
+  return completeThrough !== undefined && startOfLocalDay(time_zone, dayAfter(to)) <= completeThrough;
+}
+
 function answer<Q, R>(query: Q, completeThrough: number | undefined, results: R[], warnings: Warning[] = []): Answer<Q, R> {
   return { query, complete_through: completeThrough === undefined ? null : new Date(completeThrough).toISOString(), results, warnings };
 }
@@ -112,7 +141,7 @@ function compared(metrics: MetricValues, comparison: MetricValues): Comparison {
 /** The values of a whole range. */
 async function totalOf(metrics: Store, { metrics: names, ...range }: DaysQuery & { metrics: readonly MetricName[] }, hidden?: Set<LocalDay>): Promise<MetricValues> {
   const total = new Total(names);
-  for (const day of (await daysOf(metrics, range, hidden)).values()) total.add(day);
+  for (const parts of (await daysOf(metrics, range, hidden)).values()) for (const part of parts) total.add(part);
   return total.values();
 }
 
@@ -178,15 +207,6 @@ function smoothe(buckets: readonly Values[], name: MetricName, window: number): 
   }
 }
 
-/** A date from which on there are at least so many whole buckets before a range; of months, of the whole first month. */
-function beforeBuckets(from: LocalDay, interval: Interval, buckets: number): LocalDay {
-  if (buckets === 0) return from;
-  if (interval === 'day') return dayAfter(from, -buckets);
-  // The shortest day has 23 hours.
-  if (interval === 'hour') return dayAfter(from, -Math.ceil(buckets / 23));
-  return new Date(Date.UTC(Number(from.slice(0, 4)), Number(from.slice(5, 7)) - 1 - buckets, 1)).toISOString().slice(0, 10);
-}
-
 interface Slot { time: string; end: number; total: Total }
 
 /** The buckets of an answer, made as they are first named, in that order. */
@@ -211,27 +231,20 @@ async function daySlots(metrics: Store, query: TimeseriesQuery, hidden: Set<Loca
   const slots = new Slots(query.metrics);
   for (const day of daysBetween(query.from, query.to)) {
     const slot = slots.at(query.interval === 'month' ? `${day.slice(0, 7)}-01` : day);
-    const bucket = days.get(day);
-    if (bucket) slot.total.add(bucket);
+    for (const part of days.get(day) ?? []) slot.total.add(part);
     slot.end = startOfLocalDay(query.time_zone, dayAfter(day));
   }
   return slots.all();
 }
 
-/** Local hours: quarters under the hour and offset they have on the site's clocks. A day of 25 hours has 25. */
+/** Local hours: quarters under the hour and offset they have on the zone's clocks. A day of 25 hours has 25. */
 async function hourSlots(metrics: Store, query: TimeseriesQuery): Promise<Slot[]> {
-  const { site, from, to, time_zone } = query;
-  const start = startOfLocalDay(time_zone, from);
-  const end = startOfLocalDay(time_zone, dayAfter(to));
+  const { from, to, time_zone } = query;
   const slots = new Slots(query.metrics);
   const slotAt = (ms: number) => slots.at(localHourAt(time_zone, ms));
-  for (let ms = start; ms < end; ms += QUARTER_MS) slotAt(ms).end = ms + QUARTER_MS;
-  for (const item of await metrics.range(site, hourKey(hourOf(start)), hourKey(hourOf(end + HOUR_MS - 1)))) {
-    for (const bucket of quartersOf(item)) {
-      const ms = bucket.quarter * QUARTER_MS;
-      if (ms >= start && ms < end) slotAt(ms).total.add(bucket);
-    }
-  }
+  const end = startOfLocalDay(time_zone, dayAfter(to));
+  for (let ms = startOfLocalDay(time_zone, from); ms < end; ms += QUARTER_MS) slotAt(ms).end = ms + QUARTER_MS;
+  for (const { ms, bucket } of await quartersIn(metrics, query)) slotAt(ms).total.add(bucket);
   return slots.all();
 }
 

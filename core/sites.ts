@@ -3,6 +3,7 @@
 import QuickLRU from 'quick-lru';
 import { Refused, isCurrency, quote } from './event.ts';
 import type { Clock, Store, StoreItem } from './ports.ts';
+import { DEFAULT_RATE_LIMIT, type RateLimit } from './rate-limit.ts';
 import { Problem, type FieldError } from './problem.ts';
 import { isTimeZone } from './zone.ts';
 
@@ -17,6 +18,8 @@ export interface Site {
   hosts: string[];
   /** Origins whose pages may read the site's metrics with a read key. */
   origins: string[];
+  /** How often each of its read keys may ask. */
+  rate_limit: RateLimit;
   /** ISO times. */
   created_at: string;
   updated_at: string;
@@ -43,7 +46,10 @@ export function refuseHost({ hosts }: Site, url: string | undefined): Refused | 
   return new Refused('host_not_allowed', `url host ${quote(hostname)}: the site accepts ${hosts.join(', ')}`);
 }
 
-const FIELDS = ['name', 'timezone', 'currency', 'hosts', 'origins'];
+const FIELDS = ['name', 'timezone', 'currency', 'hosts', 'origins', 'rate_limit'];
+/** What a rate limit accepts. */
+export const MOST_PER_SECOND = 1000;
+export const MOST_BURST = 10_000;
 
 function isOrigin(value: string): boolean {
   return URL.canParse(value) && new URL(value).origin === value && /^https?:/.test(value);
@@ -51,6 +57,13 @@ function isOrigin(value: string): boolean {
 
 function listOf(accepts: (value: string) => boolean, value: unknown): value is string[] {
   return Array.isArray(value) && value.length <= 100 && value.every((entry) => typeof entry === 'string' && accepts(entry));
+}
+
+function isRateLimit(value: unknown): value is RateLimit {
+  if (typeof value !== 'object' || value === null) return false;
+  const { per_second, burst, ...rest } = value as Record<string, unknown>;
+  const within = (number: unknown, most: number) => typeof number === 'number' && number >= 1 && number <= most && Number.isInteger(number);
+  return within(per_second, MOST_PER_SECOND) && within(burst, MOST_BURST) && Object.keys(rest).length === 0;
 }
 
 /**
@@ -61,7 +74,7 @@ export function checkSite(id: string, body: unknown, existing: Site | undefined,
   if (typeof body !== 'object' || body === null || Array.isArray(body)) {
     throw new Problem(422, `the body ${quote(body)}: accepts an object with ${FIELDS.join(', ')}`);
   }
-  const { name, timezone, currency, hosts = [], origins = [] } = body as Record<string, unknown>;
+  const { name, timezone, currency, hosts = [], origins = [], rate_limit = DEFAULT_RATE_LIMIT } = body as Record<string, unknown>;
   const errors: FieldError[] = [];
   const need = (fine: boolean, parameter: string, value: unknown, accepts: string) => {
     if (!fine) errors.push({ parameter, value: quote(value ?? null), accepts });
@@ -72,6 +85,7 @@ export function checkSite(id: string, body: unknown, existing: Site | undefined,
   need(typeof currency === 'string' && isCurrency(currency), 'currency', currency, 'an ISO 4217 code in capitals, such as EUR');
   need(listOf((host) => HOST.test(host), hosts), 'hosts', hosts, 'at most 100 lower-case host names such as shop.example');
   need(listOf(isOrigin, origins), 'origins', origins, 'at most 100 origins such as https://shop.example');
+  need(isRateLimit(rate_limit), 'rate_limit', rate_limit, `{"per_second": 1 to ${MOST_PER_SECOND}, "burst": 1 to ${MOST_BURST}}, whole numbers`);
   if (errors.length > 0) throw Problem.ofFields(422, errors);
   return {
     id,
@@ -80,6 +94,7 @@ export function checkSite(id: string, body: unknown, existing: Site | undefined,
     currency: currency as string,
     hosts: hosts as string[],
     origins: origins as string[],
+    rate_limit: rate_limit as RateLimit,
     created_at: existing?.created_at ?? now,
     updated_at: now,
   };
@@ -104,8 +119,8 @@ export async function listSites(registry: Store, after: string, limit: number): 
 }
 
 function siteOf(item: StoreItem): Site {
-  const { id, name, timezone, currency, hosts, origins, created_at, updated_at } = item as unknown as Site;
-  return { id, name, timezone, currency, hosts, origins, created_at, updated_at };
+  const { id, name, timezone, currency, hosts, origins, rate_limit = DEFAULT_RATE_LIMIT, created_at, updated_at } = item as unknown as Partial<Site> & Omit<Site, 'rate_limit'>;
+  return { id, name, timezone, currency, hosts, origins, rate_limit, created_at, updated_at };
 }
 
 /** Reads sites through a cache. */

@@ -1,17 +1,18 @@
 // The administrator's function: sites and their keys, and the state of the rollups.
 import { quote } from '../core/event.ts';
-import { listKeys, newKey, removeKey, storeKey, type Scope } from '../core/keys.ts';
+import { cachedKeys, listKeys, newKey, removeKey, storeKey, type Scope } from '../core/keys.ts';
 import { EARLIEST_HOUR, hourAfter, hourOf, hoursBetween, isHour, type Hour } from '../core/hour.ts';
 import type { Clock, Lake, Store, Tasks } from '../core/ports.ts';
+import type { Parameters } from '../core/query.ts';
 import { Problem, type FieldError } from '../core/problem.ts';
 import { beginReprocess, cancelReprocess, estimate, listJobs, shownJob, type Reprocess } from '../core/reprocess.ts';
 import { readCommits, taskName, timeOf, type Commit } from '../core/rollup.ts';
-import { checkSite, isSiteId, listSites, readSite, writeSite } from '../core/sites.ts';
+import { cachedSites, checkSite, isSiteId, listSites, readSite, writeSite } from '../core/sites.ts';
 import { daysInMs } from './environment.ts';
 import { wired } from './function.ts';
-import { httpHandler, jsonOf, observedHttp, parametersOf, siteOf, type Handler } from './http.ts';
+import { httpHandler, jsonOf, observedHttp, siteOf, type Handler, type HttpPorts } from './http.ts';
 
-export interface AdminPorts {
+export interface AdminPorts extends HttpPorts {
   registry: Store;
   lake: Pick<Lake, 'sizeOf' | 'rawParts'>;
   tasks: Pick<Tasks, 'parked'>;
@@ -20,26 +21,29 @@ export interface AdminPorts {
   usdPerTerabyte: number;
   /** How long records are kept as they came, ms. */
   rawKeptMs: number;
-  onError: (error: unknown) => void;
 }
 
 /** Sites of one answer of `GET /v1/sites`. */
 const PAGE = 1000;
-const SITE_SCOPES: readonly unknown[] = ['read', 'write'] satisfies Scope[];
+const SITE_SCOPES: readonly Scope[] = ['read', 'write'];
 
-export function adminHandler({ registry, lake, tasks, clock, usdPerTerabyte, rawKeptMs, onError }: AdminPorts): Handler {
+export function adminHandler({ registry, lake, tasks, clock, usdPerTerabyte, rawKeptMs, ...http }: AdminPorts): Handler {
   const now = () => new Date(clock()).toISOString();
+  /** Makes a key, and shows it this once. */
+  const made = async (its: { scope: Scope; label: string; site?: string }) => {
+    const key = newKey(its.scope);
+    const { id, scope, label, prefix } = await storeKey(registry, key, its, now());
+    return { status: 201, body: { id, key, scope, label, prefix } };
+  };
   return httpHandler<'admin'>({
     'GET /v1/sites': async (request) => {
-      const parameters = parametersOf(request);
-      for (const name of parameters.keys()) if (name !== 'after') throw new Problem(400, `${quote(name)}: the only parameter is after, the id of a site`);
-      const after = parameters.get('after')?.[0];
+      const after = request.parameters.get('after')?.[0];
       if (after !== undefined && !isSiteId(after)) throw new Problem(400, `after ${quote(after)}: accepts the id of a site`);
       const sites = await listSites(registry, after ?? '', PAGE);
       const last = sites.at(-1);
       return { body: { sites, next: sites.length === PAGE && last ? `/v1/sites?after=${last.id}` : null } };
     },
-    'GET /v1/sites/{site}': async (request) => ({ body: await siteOf(request, registry) }),
+    'GET /v1/sites/{site}': async (request) => ({ body: await siteOf(request, http.sites) }),
     'PUT /v1/sites/{site}': async (request) => {
       const id = request.pathParameters?.site;
       if (!isSiteId(id)) throw new Problem(422, `site ${quote(id)}: accepts 1 to 63 of a-z, 0-9 and -, not beginning with -`);
@@ -49,24 +53,31 @@ export function adminHandler({ registry, lake, tasks, clock, usdPerTerabyte, raw
       return { body: site };
     },
     'GET /v1/sites/{site}/keys': async (request) => {
-      const { id } = await siteOf(request, registry);
+      const { id } = await siteOf(request, http.sites);
       return { body: { keys: await listKeys(registry, id) } };
     },
     'POST /v1/sites/{site}/keys': async (request) => {
-      const { id } = await siteOf(request, registry);
-      const { scope, label } = checkKey(jsonOf(request));
-      const key = newKey(scope);
-      const { id: keyId } = await storeKey(registry, key, { scope, label, site: id }, now());
-      return { status: 201, body: { id: keyId, key, scope, label } };
+      const { id: site } = await siteOf(request, http.sites);
+      const { scope, label } = checkKey(jsonOf(request), SITE_SCOPES);
+      return made({ scope, label, site });
     },
     'DELETE /v1/sites/{site}/keys/{key}': async (request) => {
-      const { id } = await siteOf(request, registry);
+      const { id } = await siteOf(request, http.sites);
       const key = request.pathParameters?.key ?? '';
       if (!(await removeKey(registry, id, key))) throw new Problem(404, `key ${quote(key)}: the site has no such key`);
       return { status: 204 };
     },
+    'GET /v1/keys': async () => ({ body: { keys: await listKeys(registry) } }),
+    'POST /v1/keys': async (request) => made({ label: checkKey(jsonOf(request), ['admin']).label, scope: 'admin' }),
+    'DELETE /v1/keys/{key}': async (request) => {
+      const key = request.pathParameters?.key ?? '';
+      // So that there is always one left that works.
+      if (key === request.key!.id) throw new Problem(409, `key ${quote(key)}: it is the one that asks; make another one, and revoke this one with that`);
+      if (!(await removeKey(registry, undefined, key))) throw new Problem(404, `key ${quote(key)}: there is no such admin key`);
+      return { status: 204 };
+    },
     'GET /v1/rollups': async (request) => {
-      const query = hoursOf(parametersOf(request), clock());
+      const query = hoursOf(request.parameters, clock());
       const [commits, parked, jobs] = await Promise.all([readCommits(registry, query.from, query.to), tasks.parked(), listJobs(registry)]);
       const parkedTimes = new Set(parked.map(({ task }) => timeOf(task)));
       return {
@@ -90,7 +101,7 @@ export function adminHandler({ registry, lake, tasks, clock, usdPerTerabyte, raw
       if (!job) throw new Problem(404, `job ${quote(id)}: there is no such job that is not over`);
       return { status: 202, body: shownJob(job) };
     },
-  }, { registry, onError });
+  }, http);
 }
 
 /** Hours of one answer of `GET /v1/rollups`, and of one job: ten years. */
@@ -103,11 +114,7 @@ function isRange(from: unknown, to: unknown, now: number): boolean {
   return isHour(from) && isHour(to) && from >= EARLIEST_HOUR && from <= to && to <= hourOf(now);
 }
 
-function hoursOf(parameters: ReturnType<typeof parametersOf>, now: number): { from: Hour; to: Hour } {
-  for (const [name, values] of parameters) {
-    if (name !== 'from' && name !== 'to') throw new Problem(400, `${quote(name)}: the parameters are from and to, hours of UTC`);
-    if (values.length > 1) throw new Problem(400, `${name}: accepts one value`);
-  }
+function hoursOf(parameters: Parameters, now: number): { from: Hour; to: Hour } {
   const to = parameters.get('to')?.[0] ?? hourOf(now);
   const from = parameters.get('from')?.[0] ?? (isHour(to) ? hourAfter(to, -23) : to);
   if (!isRange(from, to, now)) throw new Problem(400, `from ${quote(from)}, to ${quote(to)}: each accepts ${HOUR_ACCEPTS}`);
@@ -146,10 +153,11 @@ function checkReprocess(body: unknown, now: number): Reprocess & { dry_run: bool
   return { from: from as Hour, to: to as Hour, replay: replay as boolean, dry_run: dry_run as boolean };
 }
 
-function checkKey(body: unknown): { scope: Scope; label: string } {
-  const { scope, label = '', ...rest } = (typeof body === 'object' && body !== null ? body : {}) as Record<string, unknown>;
+/** @param scopes what a key of that route can be; where it is one only, it need not be named */
+function checkKey(body: unknown, scopes: readonly Scope[]): { scope: Scope; label: string } {
+  const { scope = scopes.length === 1 ? scopes[0] : undefined, label = '', ...rest } = (typeof body === 'object' && body !== null ? body : {}) as Record<string, unknown>;
   const errors: FieldError[] = Object.keys(rest).map((name) => ({ parameter: name, value: quote(rest[name]), accepts: 'nothing: the fields are scope and label' }));
-  if (!SITE_SCOPES.includes(scope)) errors.push({ parameter: 'scope', value: quote(scope ?? null), accepts: 'read or write' });
+  if (!(scopes as readonly unknown[]).includes(scope)) errors.push({ parameter: 'scope', value: quote(scope ?? null), accepts: scopes.join(' or ') });
   if (typeof label !== 'string' || label.length > 100) errors.push({ parameter: 'label', value: quote(label), accepts: 'text of at most 100 characters' });
   if (errors.length > 0) throw Problem.ofFields(422, errors);
   return { scope: scope as Scope, label: label as string };
@@ -163,6 +171,9 @@ export const handler = wired('admin', async ({ REGISTRY_TABLE, BUCKET, RAW_DAYS 
   const registry = dynamoStore(dynamo(), REGISTRY_TABLE, { consistent: true });
   return observedHttp(observer, (onError) => adminHandler({
     registry, onError, clock: Date.now,
+    // Nothing is remembered: whoever administers sees what was done a moment ago.
+    keys: cachedKeys(registry, Date.now, 0, onError),
+    sites: cachedSites(registry, Date.now, 0),
     lake: s3Lake(s3(), BUCKET),
     tasks: { parked: () => parkedTasks(registry) },
     usdPerTerabyte: ATHENA_USD_PER_TERABYTE,

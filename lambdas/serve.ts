@@ -1,40 +1,50 @@
-// The reading function: stats, timeseries, breakdown, funnel, health. before: the rollup's items; next: the merchant
+// The reading function: stats, timeseries, breakdown, funnel, health, and what it all means. before: the rollup's items;
+// next: the merchant
 import { csvOf } from '../core/csv.ts';
+import { cachedKeys, type Key } from '../core/keys.ts';
 import type { MetricName } from '../core/metrics.ts';
+import { openApi } from '../core/openapi.ts';
 import type { Clock, Store } from '../core/ports.ts';
 import { notCounted, readHealth, readProgress, type Health } from '../core/progress.ts';
 import { breakdownQuery, funnelQuery, statsQuery, timeseriesQuery, type Parameters, type Range, type RangeQuery } from '../core/query.ts';
-import { breakdown, funnel, someOf, stats, timeseries, type Answer } from '../core/serve.ts';
-import type { Site } from '../core/sites.ts';
+import { rateLimiter } from '../core/rate-limit.ts';
+import { breakdown, funnel, isFinished, someOf, stats, timeseries, type Answer } from '../core/serve.ts';
+import { cachedSites, type Site } from '../core/sites.ts';
+import { etagOf, preferredType, type Answered } from './answer.ts';
 import { wired } from './function.ts';
-import { httpHandler, observedHttp, parametersOf, siteOf, type Action, type Answered, type Handler, type Request } from './http.ts';
+import { httpHandler, observedHttp, siteOf, type Action, type Handler, type HttpPorts, type Request } from './http.ts';
 
-export interface ServePorts {
+export interface ServePorts extends HttpPorts {
   registry: Store;
   metrics: Store;
   clock: Clock;
   health: () => Promise<Health>;
-  onError: (error: unknown) => void;
 }
 
 /** Which of its two forms an answer has. */
 const VARIES = { vary: 'accept' };
+/** How long a browser may take an answer from its own cache where all of the range has been counted, seconds; late events may still change it. */
+const FINISHED_S = 300;
+const DOCUMENT_S = 3600;
 
-export function serveHandler({ registry, metrics, clock, health, onError }: ServePorts): Handler {
+export function serveHandler({ registry, metrics, clock, health, ...http }: ServePorts): Handler {
   /** A read: the parameters made a query, the query answered. */
   function read<Q extends RangeQuery & { comparison?: Range }>(
     resolve: (parameters: Parameters, site: Site, now: number) => Q,
     respond: (metrics: Store, query: Q, completeThrough: number | undefined) => Promise<Answer<Q, object>>,
   ): Action {
     return async (request) => {
-      const [site, progress] = await Promise.all([siteOf(request, registry), readProgress(registry)]);
-      const body = await respond(metrics, resolve(parametersOf(request), site, clock()), progress.completeThrough);
-      const { comparison, ...range } = body.query;
-      const missing = [...notCounted(range, progress), ...(comparison ? notCounted({ ...range, ...comparison }, progress) : [])];
+      const [site, progress] = await Promise.all([siteOf(request, http.sites), readProgress(registry)]);
+      const answer = await respond(metrics, resolve(request.parameters, site, clock()), progress.completeThrough);
+      const query: RangeQuery = answer.query;
+      const { comparison } = answer.query;
+      const missing = [...notCounted(query, progress), ...(comparison ? notCounted({ ...query, ...comparison }, progress) : [])];
       if (missing.length > 0) {
-        body.warnings.push({ code: 'not_counted', message: `Not all events of ${someOf(missing)} could be counted yet (hours of UTC, and days).` });
+        answer.warnings.push({ code: 'not_counted', message: `Not all events of ${someOf(missing)} could be counted yet (hours of UTC, and days).` });
       }
-      return wantsCsv(request) ? csvAnswer(request, body) : { body, headers: VARIES };
+      const { text, body, headers } = wantsCsv(request) ? csvAnswer(request, answer) : { text: undefined, body: answer, headers: VARIES };
+      const finished = missing.length === 0 && isFinished(query, progress.completeThrough);
+      return { ...(text === undefined ? { body } : { text }), headers: { ...headers, ...cached(request, answer, finished) } };
     };
   }
 
@@ -43,20 +53,36 @@ export function serveHandler({ registry, metrics, clock, health, onError }: Serv
     'GET /v1/sites/{site}/timeseries': read(timeseriesQuery, timeseries),
     'GET /v1/sites/{site}/breakdown': read(breakdownQuery, breakdown),
     'GET /v1/sites/{site}/funnel': read(funnelQuery, funnel),
+    'GET /v1/key': async ({ key, site }) => ({ body: shownKey(key!, site) }),
     'GET /v1/health': async () => {
       const [state, { completeThrough }] = await Promise.all([health(), readProgress(registry)]);
       return { body: { status: 'ok', ...state, complete_through: completeThrough === undefined ? null : new Date(completeThrough).toISOString() } };
     },
-  }, { registry, onError });
+    'GET /openapi.json': async () => ({ body: openApi(), headers: { 'cache-control': `public, max-age=${DOCUMENT_S}` } }),
+  }, http, rateLimiter(clock));
+}
+
+/** What a key's holder may know of it. */
+function shownKey({ id, scope, label, prefix = null, created_at }: Omit<Key, 'prefix'> & { prefix?: string | null }, site: Site | undefined): object {
+  return { id, scope, label, prefix, created_at, site: site ? { id: site.id, name: site.name, timezone: site.timezone, currency: site.currency } : null };
+}
+
+/**
+ * How long an answer may be kept: one of dates that are over some minutes, any other only as long as it is still the
+ * same. How far everything is complete goes on changing after a range is, and does not make another answer of it.
+ */
+function cached({ parameters }: Request, { complete_through, ...rest }: Answer<RangeQuery, object>, finished: boolean): Record<string, string> {
+  const etag = etagOf(JSON.stringify(finished ? rest : { complete_through, ...rest }));
+  return { etag, 'cache-control': finished && parameters.has('from') ? `private, max-age=${FINISHED_S}` : 'private, no-cache' };
 }
 
 /** Whether the client asks for CSV by name; whoever takes anything gets JSON. */
 function wantsCsv({ headers }: Request): boolean {
-  return (headers.accept ?? '').split(',').some((range) => /^\s*text\/csv\s*(;(?!\s*q=0(\.0*)?\s*$).*)?$/i.test(range));
+  return preferredType(headers.accept, ['application/json', 'text/csv']) === 'text/csv';
 }
 
 /** The results alone: a table has no room for what is said of them, so that stands in headers. */
-function csvAnswer({ routeKey }: Request, answer: Answer<RangeQuery & { metrics?: MetricName[] }, object>): Answered {
+function csvAnswer({ routeKey }: Request, answer: Answer<RangeQuery & { metrics?: MetricName[] }, object>): Pick<Answered, 'text' | 'body' | 'headers'> {
   const { query: { site, from, to }, complete_through, warnings } = answer;
   const read = routeKey.slice(routeKey.lastIndexOf('/') + 1);
   return {
@@ -71,12 +97,17 @@ function csvAnswer({ routeKey }: Request, answer: Answer<RangeQuery & { metrics?
   };
 }
 
+/** How long an instance remembers keys and sites: a revoked key works no longer than that. */
+const REMEMBERED_MS = 30_000;
+
 export const handler = wired('serve', async ({ REGISTRY_TABLE, METRICS_TABLE }, observer) => {
   const { dynamo, dynamoStore } = await import('./aws/store.ts');
   const client = dynamo();
   const registry = dynamoStore(client, REGISTRY_TABLE, { consistent: false });
   return observedHttp(observer, (onError) => serveHandler({
     registry, onError, clock: Date.now,
+    keys: cachedKeys(registry, Date.now, REMEMBERED_MS, onError),
+    sites: cachedSites(registry, Date.now, REMEMBERED_MS),
     metrics: dynamoStore(client, METRICS_TABLE, { consistent: false }),
     health: () => readHealth(registry, Date.now()),
   }));

@@ -3,11 +3,12 @@
 // before: the metrics table (lib/rollup.ts); next: the merchant, or lib/pages.ts
 import { Duration, Validations } from 'aws-cdk-lib';
 import { AccessLogFormat } from 'aws-cdk-lib/aws-apigateway';
-import { DomainName, HttpApi, HttpMethod, HttpStage, LogGroupLogDestination } from 'aws-cdk-lib/aws-apigatewayv2';
+import { DomainName, HttpApi, HttpMethod, HttpRoute, HttpRouteKey, HttpStage, LogGroupLogDestination } from 'aws-cdk-lib/aws-apigatewayv2';
 import { HttpLambdaIntegration } from 'aws-cdk-lib/aws-apigatewayv2-integrations';
 import { Certificate } from 'aws-cdk-lib/aws-certificatemanager';
 import type { Alarm } from 'aws-cdk-lib/aws-cloudwatch';
 import { LambdaDeploymentConfig, LambdaDeploymentGroup } from 'aws-cdk-lib/aws-codedeploy';
+import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import { Alias, type Function, type IFunction, type IVersion } from 'aws-cdk-lib/aws-lambda';
 import { Construct } from 'constructs';
 import { ROUTES, type HandlerName } from '../core/routes.ts';
@@ -32,13 +33,13 @@ export class Serve extends Construct {
       memory: 1024,
       timeout: Duration.seconds(20),
       environment: { REGISTRY_TABLE: registry.tableName, STREAM: stream.streamName },
-      may: [allow(['dynamodb:GetItem'], registry.tableArn), allow(['kinesis:PutRecords'], stream.streamArn)],
+      may: [allow(['dynamodb:GetItem'], registry.tableArn), notingUse(registry.tableArn), allow(['kinesis:PutRecords'], stream.streamArn)],
     });
     this.serve = functionOf(this, 'serve', defaults, {
       memory: 512,
       timeout: Duration.seconds(10),
       environment: { REGISTRY_TABLE: registry.tableName, METRICS_TABLE: metrics.tableName },
-      may: [allow(['dynamodb:GetItem', 'dynamodb:Query'], registry.tableArn, metrics.tableArn)],
+      may: [allow(['dynamodb:GetItem', 'dynamodb:Query'], registry.tableArn, metrics.tableArn), notingUse(registry.tableArn)],
     });
     this.admin = functionOf(this, 'admin', defaults, {
       memory: 512,
@@ -64,7 +65,11 @@ export class Serve extends Construct {
       // One permission for the function, not one for each route.
       new HttpLambdaIntegration(`Calls${name}`, asInterface<IFunction>(handler), { scopePermissionToRoute: false }),
     ])) as Record<HandlerName, HttpLambdaIntegration>;
-    for (const { method, path, handler } of ROUTES) this.api.addRoutes({ path, methods: [HttpMethod[method]], integration: integrations[handler] });
+    for (const { method, path, handler } of ROUTES) {
+      this.api.addRoutes({ path, methods: method === 'GET' ? [HttpMethod.GET, HttpMethod.HEAD] : [HttpMethod[method]], integration: integrations[handler] });
+    }
+    // Whatever has no route gets an answer of our own, and so does a browser that asks what it may send.
+    new HttpRoute(this, 'NoRoute', { httpApi: this.api, routeKey: HttpRouteKey.DEFAULT, integration: integrations.serve });
     this.stage = new HttpStage(this, 'Stage', {
       httpApi: this.api,
       stageName: '$default',
@@ -94,6 +99,14 @@ export class Serve extends Construct {
       reason: 'What CodeDeploy needs to shift an alias is for AWS to say, and may change.',
     });
   }
+}
+
+/** Writing when keys were used, and nothing else of the registry. */
+function notingUse(registryArn: string): PolicyStatement {
+  return new PolicyStatement({
+    actions: ['dynamodb:BatchWriteItem'], resources: [registryArn],
+    conditions: { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': ['used#*'] } },
+  });
 }
 
 /** A line of the log of requests: which route, not which site or key. */

@@ -1,14 +1,14 @@
 // The HTTP server of one machine. The browser doors answer here, at the speed of the log; the API's routes are the
 // functions that AWS runs, called with API Gateway's events.
 import { randomUUID } from 'node:crypto';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { STATUS_CODES, createServer, maxHeaderSize, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2, Context } from 'aws-lambda';
 import { PIXEL, beaconEnvelope, pixelEnvelope, type RequestFacts } from '../core/collect.ts';
 import { LIMITS, quote, type Envelope } from '../core/event.ts';
 import { StreamUnavailable, type Clock, type Stream } from '../core/ports.ts';
 import { Problem } from '../core/problem.ts';
-import { ROUTES, routeKey, type HandlerName, type Route } from '../core/routes.ts';
+import { NO_ROUTE, routesAt, type HandlerName } from '../core/routes.ts';
 import type { Handler } from '../lambdas/http.ts';
 
 export interface HttpPorts {
@@ -47,9 +47,11 @@ function refuseSocket(error: NodeJS.ErrnoException, socket: Socket): void {
     socket.destroy();
     return;
   }
-  const status = error.code === 'HPE_HEADER_OVERFLOW' ? '431 Request Header Fields Too Large'
-    : error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? '408 Request Timeout' : '400 Bad Request';
-  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+  const problem = error.code === 'HPE_HEADER_OVERFLOW' ? new Problem(431, `the address and headers: accept at most ${maxHeaderSize} bytes`)
+    : error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? new Problem(408, `the request: accepts at most ${REQUEST_MS / 1000} s until its end`) : new Problem(400, 'the request: accepts HTTP/1.1');
+  const { statusCode, headers, body } = problem.response();
+  const lines = Object.entries({ ...headers, connection: 'close', 'content-length': Buffer.byteLength(body) }).map(([name, value]) => `${name}: ${value}\r\n`);
+  socket.end(`HTTP/1.1 ${statusCode} ${STATUS_CODES[statusCode] ?? ''}\r\n${lines.join('')}\r\n${body}`);
 }
 
 const CORS = { 'Access-Control-Allow-Origin': '*' };
@@ -136,18 +138,6 @@ function methodNotAllowed(method: string, path: string, allowed: readonly string
   return new Problem(405, `${method} ${quote(path)}: accepts ${allowed.join(' and ')}`, { allow: allowed.join(', ') });
 }
 
-/** A route as matched against a path. */
-interface Matched { route: Route; pathParameters: Record<string, string> }
-
-const PATTERNS = ROUTES.map((route) => ({ route, pattern: new RegExp(`^${route.path.replaceAll(/\{(\w+)\}/g, '(?<$1>[^/]+)')}$`) }));
-
-function matches(path: string): Matched[] {
-  return PATTERNS.flatMap(({ route, pattern }) => {
-    const match = pattern.exec(path);
-    return match ? [{ route, pathParameters: decoded({ ...match.groups }, path) }] : [];
-  });
-}
-
 function decoded(parameters: Record<string, string>, path: string): Record<string, string> {
   try {
     return Object.fromEntries(Object.entries(parameters).map(([name, value]) => [name, decodeURIComponent(value)]));
@@ -156,36 +146,40 @@ function decoded(parameters: Record<string, string>, path: string): Record<strin
   }
 }
 
+/** Calls the function of the route, as API Gateway would; what has no route goes to the reading function, which says so. */
 async function callRoute(request: IncomingMessage, response: ServerResponse, { handlers, clock }: HttpPorts, path: string, query: string): Promise<void> {
-  const found = matches(path);
-  if (found.length === 0) throw new Problem(404, `${quote(path)}: there is nothing here`);
   const { method = 'GET', headers } = request;
-  const match = found.find(({ route }) => route.method === method);
-  if (!match) throw methodNotAllowed(method, path, found.map(({ route }) => route.method));
-  const body = await bodyOf(request, match.route.bodyLimit);
+  const found = routesAt(path).find(({ route }) => route.method === (method === 'HEAD' ? 'GET' : method));
+  const name = found ? `${method} ${found.route.path}` : NO_ROUTE;
+  const body = found ? await bodyOf(request, found.route.bodyLimit) : '';
   const requestId = randomUUID();
   const now = clock();
   const event: APIGatewayProxyEventV2 = {
     version: '2.0',
-    routeKey: routeKey(match.route),
+    routeKey: name,
     rawPath: path,
     rawQueryString: query,
-    headers: Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, String(value)])),
-    pathParameters: match.pathParameters,
+    headers: Object.fromEntries(Object.entries(headers).map(([header, value]) => [header, String(value)])),
+    ...(found && { pathParameters: decoded(found.pathParameters, path) }),
     requestContext: {
-      accountId: '', apiId: '', domainName: headers.host ?? '', domainPrefix: '', requestId, routeKey: routeKey(match.route), stage: '$default',
+      accountId: '', apiId: '', domainName: headers.host ?? '', domainPrefix: '', requestId, routeKey: name, stage: '$default',
       time: new Date(now).toISOString(), timeEpoch: now,
       http: { method, path, protocol: `HTTP/${request.httpVersion}`, sourceIp: request.socket.remoteAddress ?? '', userAgent: headers['user-agent'] ?? '' },
     },
     isBase64Encoded: false,
     ...(body !== '' && { body }),
   };
-  send(response, await handlers[match.route.handler](event, { awsRequestId: requestId } as Context));
+  send(response, await handlers[found?.route.handler ?? 'serve'](event, { awsRequestId: requestId } as Context));
 }
 
-function send(response: ServerResponse, { statusCode = 200, headers = {}, body = '' }: APIGatewayProxyStructuredResultV2): void {
+/** Statuses whose answers have no body, and say nothing of its length. */
+const BODILESS = [204, 304];
+
+function send(response: ServerResponse, { statusCode = 200, headers = {}, body = '', isBase64Encoded = false }: APIGatewayProxyStructuredResultV2): void {
   const lines = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, String(value)]));
-  response.writeHead(statusCode, { ...lines, ...(statusCode !== 204 && { 'content-length': Buffer.byteLength(body) }) }).end(body);
+  const bytes = Buffer.from(body, isBase64Encoded ? 'base64' : 'utf8');
+  const isBodiless = BODILESS.includes(statusCode) || response.req.method === 'HEAD';
+  response.writeHead(statusCode, { ...lines, ...(!isBodiless && { 'content-length': bytes.length }) }).end(bytes);
 }
 
 function sendProblem(response: ServerResponse, problem: Problem): void {

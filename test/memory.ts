@@ -3,9 +3,11 @@
 import type { Context, Draft } from '../core/deliver/draft.ts';
 import type { TransformPorts } from '../core/deliver.ts';
 import type { Envelope } from '../core/event.ts';
+import { cachedKeys } from '../core/keys.ts';
 import type { Pace } from '../core/reprocess.ts';
-import type { Lake, Store, StoreItem, Tasks } from '../core/ports.ts';
-import type { Site } from '../core/sites.ts';
+import type { Clock, Lake, Store, StoreItem, Tasks } from '../core/ports.ts';
+import { cachedSites, type Site } from '../core/sites.ts';
+import type { HttpPorts } from '../lambdas/http.ts';
 
 /** 2026-11-20T10:17:30.250Z, a Friday. */
 export const NOW = Date.UTC(2026, 10, 20, 10, 17, 30, 250);
@@ -52,12 +54,18 @@ export class MemoryStore implements Store {
 export const NO_LAKE = {} as Lake;
 export const NO_TASKS: Tasks = { send: async () => undefined, parked: async () => [] };
 
+/** What HTTP functions stand on: keys and sites as the registry has them now, and a test that fails on an error that is ours. */
+export function httpPorts(registry: Store, clock: Clock): HttpPorts {
+  const onError = (error: unknown) => { throw error; };
+  return { keys: cachedKeys(registry, clock, 0, onError), sites: cachedSites(registry, clock, 0), onError };
+}
+
 /** How much jobs of reprocessing have under way, as on one machine. */
 export const PACE: Pace = { hours: 100, records: 20_000, recordsRead: 200_000, waits: true };
 
 export function siteOf(settings: Partial<Site> = {}): Site {
   const created = '2026-01-01T00:00:00.000Z';
-  return { id: 'shop', name: 'Shop', timezone: 'UTC', currency: 'EUR', hosts: [], origins: [], created_at: created, updated_at: created, ...settings };
+  return { id: 'shop', name: 'Shop', timezone: 'UTC', currency: 'EUR', hosts: [], origins: [], rate_limit: { per_second: 10, burst: 50 }, created_at: created, updated_at: created, ...settings };
 }
 
 export function envelopeOf(facts: Partial<Envelope> = {}): Envelope {

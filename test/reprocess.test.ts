@@ -10,7 +10,7 @@ import { newKey, storeKey } from '../core/keys.ts';
 import { adminHandler } from '../lambdas/admin.ts';
 import { advanceReprocess, type ShownJob } from '../core/reprocess.ts';
 import type { ShownEstimate } from '../local/client.ts';
-import { MemoryStore, NO_LAKE, NO_TASKS, PACE } from './memory.ts';
+import { MemoryStore, NO_LAKE, NO_TASKS, PACE, httpPorts } from './memory.ts';
 import { ADMIN_KEY, BROWSER, api, beacon, countedUntilNow, makeSite, runToEnd, startProcess, temporaryFolder, until } from './process.ts';
 
 const THIS_HOUR = hourOf(Date.now());
@@ -126,7 +126,7 @@ async function asking() {
   const registry = new MemoryStore();
   const keys = { read: newKey('read'), write: newKey('write'), admin: newKey('admin') };
   for (const scope of ['read', 'write', 'admin'] as const) await storeKey(registry, keys[scope], { scope, label: '', ...(scope !== 'admin' && { site: 'shop' }) }, '');
-  const handler = adminHandler({ registry, lake: { ...NO_LAKE, sizeOf: async () => 0 }, tasks: NO_TASKS, clock: () => now++, usdPerTerabyte: 0, rawKeptMs: 0, onError: (error) => { throw error; } });
+  const handler = adminHandler({ registry, lake: { ...NO_LAKE, sizeOf: async () => 0 }, tasks: NO_TASKS, clock: () => now++, usdPerTerabyte: 0, rawKeptMs: 0, ...httpPorts(registry, () => now) });
   const ask = async (method: 'GET' | 'POST' | 'DELETE', key: string | undefined, given: { query?: string; body?: string; job?: string } = {}) => {
     const event = {
       version: '2.0', routeKey: `${method} /v1/rollups${given.job === undefined ? '' : '/{job}'}`, pathParameters: { job: given.job }, rawPath: '/v1/rollups', rawQueryString: given.query ?? '', isBase64Encoded: false,

@@ -1,0 +1,2 @@
+// The API's description.
+export function openApi(): object { return {}; }
