@@ -54,7 +54,7 @@ export function httpHandler<H extends HandlerName>(
     .use(middlewares)
     .handler(async (request: Request) => {
       const action = byRoute[request.routeKey.replace(/^HEAD /, 'GET ')];
-      if (!action) throw new Error(`${request.routeKey}: the function has no action for it`);
+      if (!action) throw new Problem(404, `${quote(request.routeKey)}: there is no such route`);
       return answered(await action(request));
     });
   return async (event, context) => handler({ ...event, parameters: new Map(), answerHeaders: {} }, context);
@@ -173,7 +173,7 @@ function known(): Middleware {
       const names: readonly string[] = routeOf(event.routeKey)?.parameters ?? [];
       event.parameters = parametersOf(event.rawQueryString);
       const errors = [...event.parameters].flatMap(([name, values]): FieldError[] => {
-        if (!names.includes(name)) return [{ parameter: quote(name), value: quote(values[0]), accepts: names.length === 0 ? 'nothing: there are no parameters' : `nothing: the parameters are ${names.join(', ')}` }];
+        if (!names.includes(name)) return [{ parameter: name.slice(0, MOST_NAME), value: quote(values[0]), accepts: names.length === 0 ? 'nothing: there are no parameters' : `nothing: the parameters are ${names.join(', ')}` }];
         return values.length > 1 ? [{ parameter: name, value: quote(values.join(' and ')), accepts: 'one value' }] : [];
       });
       if (errors.length > 0) throw Problem.ofFields(400, errors.slice(0, MOST_ERRORS));
@@ -181,8 +181,9 @@ function known(): Middleware {
   };
 }
 
-/** Wrong parameters that an answer names. */
+/** Wrong parameters that an answer names, and characters of a name. */
 const MOST_ERRORS = 20;
+const MOST_NAME = 80;
 
 /** Refuses a body over the route's limit: API Gateway itself hands on up to 10 MB. */
 function limited(): Middleware {

@@ -76,9 +76,9 @@ function cached({ parameters }: Request, { complete_through, ...rest }: Answer<R
   return { etag, 'cache-control': finished && parameters.has('from') ? `private, max-age=${FINISHED_S}` : 'private, no-cache' };
 }
 
-/** Whether the client asks for CSV by name; whoever takes anything gets JSON. */
+/** Whether the client would rather have CSV; whoever takes anything gets JSON. */
 function wantsCsv({ headers }: Request): boolean {
-  return preferredType(headers.accept, ['application/json', 'text/csv']) === 'text/csv';
+  return preferredType(headers.accept, ['application/json', 'text/csv', 'text/csv;charset=utf-8'])?.startsWith('text/csv') ?? false;
 }
 
 /** The results alone: a table has no room for what is said of them, so that stands in headers. */

@@ -3,7 +3,7 @@
 // before: the metrics table (lib/rollup.ts); next: the merchant, or lib/pages.ts
 import { Duration, Validations } from 'aws-cdk-lib';
 import { AccessLogFormat } from 'aws-cdk-lib/aws-apigateway';
-import { DomainName, HttpApi, HttpMethod, HttpRoute, HttpRouteKey, HttpStage, LogGroupLogDestination } from 'aws-cdk-lib/aws-apigatewayv2';
+import { DomainName, HttpApi, HttpMethod, HttpStage, LogGroupLogDestination } from 'aws-cdk-lib/aws-apigatewayv2';
 import { HttpLambdaIntegration } from 'aws-cdk-lib/aws-apigatewayv2-integrations';
 import { Certificate } from 'aws-cdk-lib/aws-certificatemanager';
 import type { Alarm } from 'aws-cdk-lib/aws-cloudwatch';
@@ -58,18 +58,17 @@ export class Serve extends Construct {
     });
     this.deployment = new LambdaDeploymentGroup(this, 'Deployment', { alias: readers, deploymentConfig: LambdaDeploymentConfig.CANARY_10PERCENT_5MINUTES });
 
-    this.api = new HttpApi(this, 'Api', { createDefaultStage: false });
     const called = { ingest: this.ingest, serve: readers, admin: this.admin };
     const integrations = Object.fromEntries(Object.entries(called).map(([name, handler]) => [
       name,
       // One permission for the function, not one for each route.
       new HttpLambdaIntegration(`Calls${name}`, asInterface<IFunction>(handler), { scopePermissionToRoute: false }),
     ])) as Record<HandlerName, HttpLambdaIntegration>;
+    // What has no route gets an answer of our own, and so does a browser that asks what it may send.
+    this.api = new HttpApi(this, 'Api', { createDefaultStage: false, defaultIntegration: integrations.serve });
     for (const { method, path, handler } of ROUTES) {
       this.api.addRoutes({ path, methods: method === 'GET' ? [HttpMethod.GET, HttpMethod.HEAD] : [HttpMethod[method]], integration: integrations[handler] });
     }
-    // Whatever has no route gets an answer of our own, and so does a browser that asks what it may send.
-    new HttpRoute(this, 'NoRoute', { httpApi: this.api, routeKey: HttpRouteKey.DEFAULT, integration: integrations.serve });
     this.stage = new HttpStage(this, 'Stage', {
       httpApi: this.api,
       stageName: '$default',

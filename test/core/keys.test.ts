@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
-import { findKey, isKey, listKeys, newKey, removeKey, storeKey, type Scope } from '../../core/keys.ts';
+import { cachedKeys, findKey, isKey, listKeys, newKey, removeKey, storeKey, type Scope } from '../../core/keys.ts';
 import { MemoryStore } from '../memory.ts';
 
 const NOW = '2026-11-20T10:17:30.250Z';
@@ -36,7 +36,7 @@ async function stored(scope: Scope = 'read', site: string | undefined = 'shop') 
 
 test('a stored key is found by its text', async () => {
   const { registry, text, key } = await stored();
-  assert.deepEqual(key, { id: key.id, scope: 'read', label: 'dashboard', site: 'shop', created_at: NOW });
+  assert.deepEqual(key, { id: key.id, scope: 'read', label: 'dashboard', prefix: text.slice(0, 'ff_read_abcd'.length), site: 'shop', created_at: NOW });
   assert.match(key.id, /^[0-9A-Za-z]{12}$/);
   assert.deepEqual(await findKey(registry, `Bearer ${text}`), key);
 });
@@ -47,13 +47,14 @@ test('an admin key belongs to no site', async () => {
   const key = await storeKey(registry, text, { scope: 'admin', label: 'first start' }, NOW);
   assert.ok(!('site' in key));
   assert.deepEqual(await findKey(registry, `Bearer ${text}`), key);
-  assert.deepEqual(await listKeys(registry), [key]);
+  assert.deepEqual(await listKeys(registry), [{ ...key, last_used_on: null }]);
 });
 
 test('of the text only the SHA-256 is stored', async () => {
   const { registry, text } = await stored();
   const everything = JSON.stringify(registry.all());
-  const secret = text.slice('ff_read_'.length);
+  // Its first four characters are, to tell keys apart.
+  const secret = text.slice('ff_read_abcd'.length);
   for (let i = 0; i + 8 <= secret.length; i++) assert.ok(!everything.includes(secret.slice(i, i + 8)), 'a part of the secret is stored');
   assert.ok(everything.includes(createHash('sha256').update(text).digest('hex')));
 });
@@ -61,7 +62,7 @@ test('of the text only the SHA-256 is stored', async () => {
 test('what is found or listed does not tell the digest either', async () => {
   const { registry, text } = await stored();
   for (const key of [await findKey(registry, `Bearer ${text}`), ...await listKeys(registry, 'shop')]) {
-    assert.deepEqual(Object.keys(key!).sort(), ['created_at', 'id', 'label', 'scope', 'site']);
+    assert.deepEqual(Object.keys(key!).sort(), ['created_at', 'id', 'label', ...('last_used_on' in key! ? ['last_used_on'] : []), 'prefix', 'scope', 'site']);
   }
 });
 
@@ -103,7 +104,7 @@ test('a site\'s keys are listed, and no other site\'s', async () => {
   const make = (site: string, label: string) => storeKey(registry, newKey('read'), { scope: 'read', label, site }, NOW);
   const keys = [await make('shop', 'one'), await make('shop', 'two')].sort((a, b) => (a.id < b.id ? -1 : 1));
   await make('shop-2', 'three');
-  assert.deepEqual(await listKeys(registry, 'shop'), keys);
+  assert.deepEqual(await listKeys(registry, 'shop'), keys.map((key) => ({ ...key, last_used_on: null })));
   assert.deepEqual(await listKeys(registry, 'other'), []);
 });
 
@@ -129,4 +130,68 @@ test('a key of another site, and what is no id, cannot be revoked', async () => 
     assert.equal(await removeKey(registry, site, id), false);
   }
   assert.ok(await findKey(registry, `Bearer ${text}`));
+});
+
+/** Keys through a cache of 30 seconds, and a clock to set. */
+async function cached() {
+  const { registry, text, key } = await stored();
+  const time = { now: Date.parse('2026-11-20T23:59:00Z') };
+  const errors: unknown[] = [];
+  const keys = cachedKeys(registry, () => time.now, 30_000, (error) => { errors.push(error); });
+  return { registry, text, key, time, errors, keys, find: () => keys.find(`Bearer ${text}`) };
+}
+
+test('a key that is asked for again is not read again, and a revoked one is refused when 30 seconds are over', async () => {
+  const { registry, key, time, find } = await cached();
+  assert.deepEqual(await find(), key);
+  const before = registry.reads;
+  time.now += 29_999;
+  assert.deepEqual(await find(), key);
+  assert.equal(registry.reads, before);
+  await removeKey(registry, 'shop', key.id);
+  assert.deepEqual(await find(), key);
+  time.now += 1;
+  assert.equal(await find(), undefined);
+});
+
+test('a text that is no key yet is found as soon as it is one', async () => {
+  const { registry, keys } = await cached();
+  const text = newKey('write');
+  assert.equal(await keys.find(`Bearer ${text}`), undefined);
+  await storeKey(registry, text, { scope: 'write', label: '', site: 'shop' }, NOW);
+  assert.ok(await keys.find(`Bearer ${text}`));
+});
+
+test('a key is listed with the day it was last used on, which is written once a day', async () => {
+  const { registry, key, time, find } = await cached();
+  const lastUse = async () => (await listKeys(registry, 'shop')).map(({ last_used_on }) => last_used_on);
+  assert.deepEqual(await lastUse(), [null]);
+  let writes = 0;
+  const { put } = registry;
+  registry.put = (items) => { writes++; return put.call(registry, items); };
+  await find();
+  await find();
+  assert.deepEqual([await lastUse(), writes], [['2026-11-20'], 1]);
+  time.now += 60_000;
+  await find();
+  assert.deepEqual([await lastUse(), writes], [['2026-11-21'], 2]);
+  await removeKey(registry, 'shop', key.id);
+  assert.deepEqual(registry.all(), []);
+});
+
+test('a day of use that cannot be noted is told, and the key works', async () => {
+  const { registry, key, errors, find } = await cached();
+  registry.put = () => Promise.reject(new Error('the disk is full'));
+  assert.deepEqual(await find(), key);
+  assert.match(String(errors), /the disk is full/);
+});
+
+test('admin keys are listed and revoked like those of a site', async () => {
+  const registry = new MemoryStore();
+  const [old, made] = [newKey('admin'), newKey('admin')];
+  const { id } = await storeKey(registry, old, { scope: 'admin', label: 'old' }, NOW);
+  await storeKey(registry, made, { scope: 'admin', label: 'new' }, NOW);
+  assert.equal(await removeKey(registry, undefined, id), true);
+  assert.deepEqual((await listKeys(registry)).map(({ label }) => label), ['new']);
+  assert.equal(await findKey(registry, `Bearer ${old}`), undefined);
 });

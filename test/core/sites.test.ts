@@ -14,14 +14,14 @@ const BODY = { name: 'My shop', timezone: 'Europe/Berlin', currency: 'EUR' };
 
 test('a new site: hosts and origins are optional', () => {
   assert.deepEqual(checkSite('shop', BODY, undefined, '2026-11-20T10:00:00.000Z'), {
-    id: 'shop', ...BODY, hosts: [], origins: [], created_at: '2026-11-20T10:00:00.000Z', updated_at: '2026-11-20T10:00:00.000Z',
+    id: 'shop', ...BODY, hosts: [], origins: [], rate_limit: { per_second: 10, burst: 50 }, created_at: '2026-11-20T10:00:00.000Z', updated_at: '2026-11-20T10:00:00.000Z',
   });
 });
 
 test('a changed site keeps when it was made, and nothing else', () => {
   const existing = siteOf({ name: 'Old', hosts: ['old.example'] });
   assert.deepEqual(checkSite('shop', { ...BODY, origins: ['https://shop.example'] }, existing, '2026-11-20T10:00:00.000Z'), {
-    id: 'shop', ...BODY, hosts: [], origins: ['https://shop.example'], created_at: existing.created_at, updated_at: '2026-11-20T10:00:00.000Z',
+    id: 'shop', ...BODY, hosts: [], origins: ['https://shop.example'], rate_limit: { per_second: 10, burst: 50 }, created_at: existing.created_at, updated_at: '2026-11-20T10:00:00.000Z',
   });
 });
 
@@ -76,6 +76,13 @@ const CHECKED: [name: string, body: unknown, expected: string[] | 'accepted'][] 
   ['an origin with the scheme\'s own port', { ...BODY, origins: ['https://shop.example:443'] }, ['origins']],
   ['an origin without scheme', { ...BODY, origins: ['shop.example'] }, ['origins']],
   ['every origin', { ...BODY, origins: ['*'] }, ['origins']],
+  ['a rate limit', { ...BODY, rate_limit: { per_second: 1000, burst: 10_000 } }, 'accepted'],
+  ['a rate limit of nothing', { ...BODY, rate_limit: { per_second: 0, burst: 50 } }, ['rate_limit']],
+  ['a rate limit above the highest', { ...BODY, rate_limit: { per_second: 1001, burst: 50 } }, ['rate_limit']],
+  ['half a rate limit', { ...BODY, rate_limit: { per_second: 10 } }, ['rate_limit']],
+  ['a rate limit of halves', { ...BODY, rate_limit: { per_second: 1.5, burst: 50 } }, ['rate_limit']],
+  ['a rate limit with more', { ...BODY, rate_limit: { per_second: 10, burst: 50, a_day: 1000 } }, ['rate_limit']],
+  ['a rate limit that is a number', { ...BODY, rate_limit: 10 }, ['rate_limit']],
   ['no origin', { ...BODY, origins: ['null'] }, ['origins']],
   ['an origin that is none of the web', { ...BODY, origins: ['ftp://shop.example'] }, ['origins']],
   ['a field that does not exist', { ...BODY, colour: 'red' }, ['colour']],

@@ -88,8 +88,12 @@ test('The browser doors may put records into the stream, and nothing else', () =
   assert.deepEqual(ofRole('CollectRole'), [['kinesis:PutRecord', 'Stream']]);
 });
 
-test('The reading function may only read', () => {
-  assert.deepEqual(ofRole('ServeServeRole'), [['dynamodb:GetItem dynamodb:Query', 'Metrics Registry'], ['logs:CreateLogStream logs:PutLogEvents', 'ServeServeLog']]);
+test('The reading function may only read, and note when keys were used', () => {
+  assert.deepEqual(ofRole('ServeServeRole'), [['dynamodb:GetItem dynamodb:Query', 'Metrics Registry'], ['dynamodb:BatchWriteItem', 'Registry'], ['logs:CreateLogStream logs:PutLogEvents', 'ServeServeLog']]);
+  for (const owner of ['ServeServeRole', 'ServeIngestRole']) {
+    const [write] = statements('small').filter((statement) => statement.owner === owner && statement.actions.includes('dynamodb:BatchWriteItem'));
+    assert.deepEqual(write!.conditions, { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': ['used#*'] } }, owner);
+  }
 });
 
 test('The transform may make salts, and no other item of the registry', () => {
