@@ -1,4 +1,4 @@
-// The code of all functions, put together by one call of esbuild: dist/<name>/index.mjs and the files it reads.
+// The code of all functions, put together by one call of esbuild: dist/functions/<name>/index.mjs and the files it reads.
 // before: lambdas/; next: lib/functions.ts, which uploads each folder
 import { copyFileSync, cpSync, mkdirSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -7,7 +7,7 @@ import { buildSync } from 'esbuild';
 import { ENVIRONMENT, type FunctionName } from '../lambdas/environment.ts';
 
 const ROOT = join(import.meta.dirname, '..');
-export const DIST = join(ROOT, 'dist');
+export const DIST = join(ROOT, 'dist', 'functions');
 const NAMES = Object.keys(ENVIRONMENT) as FunctionName[];
 
 /** Most bytes of a function's code: what is larger starts slower, and the transform starts most often. */

@@ -10,10 +10,13 @@ import { StreamUnavailable, type Clock, type Stream } from '../core/ports.ts';
 import { Problem } from '../core/problem.ts';
 import { NO_ROUTE, routesAt, type HandlerName } from '../core/routes.ts';
 import type { Handler } from '../lambdas/http.ts';
+import type { Pages } from './pages.ts';
 
 export interface HttpPorts {
   stream: Stream;
   handlers: Readonly<Record<HandlerName, Handler>>;
+  /** What people see; nothing where they are not built. */
+  pages?: Pages;
   clock: Clock;
   /** Take the visitor's address from the last entry of X-Forwarded-For: right only behind a proxy of one's own. */
   trustProxy: boolean;
@@ -70,10 +73,17 @@ async function answer(request: IncomingMessage, response: ServerResponse, ports:
   const [path, query] = splitOnce(request.url ?? '/', '?');
   const method = request.method ?? 'GET';
   const door = Object.hasOwn(DOORS, path) ? DOORS[path] : undefined;
-  if (!door) return callRoute(request, response, ports, path, query);
+  if (!door) return showPage(request, response, ports, path) ? undefined : callRoute(request, response, ports, path, query);
   const collect = Object.hasOwn(door.methods, method) ? door.methods[method] : undefined;
   if (!collect) throw methodNotAllowed(method, path, Object.keys(door.methods));
   return collect(request, response, ports, query);
+}
+
+/** Answers with a page, where there is one; says whether it did. */
+function showPage({ method, headers }: IncomingMessage, response: ServerResponse, { pages }: HttpPorts, path: string): boolean {
+  const page = method === 'GET' || method === 'HEAD' ? pages?.get(path, headers) : undefined;
+  if (page) response.writeHead(page.status, { ...page.headers, ...(page.status === 200 && { 'content-length': page.body.length }) }).end(method === 'HEAD' ? '' : page.body);
+  return page !== undefined;
 }
 
 async function collectPixel(request: IncomingMessage, response: ServerResponse, ports: HttpPorts, query: string): Promise<void> {

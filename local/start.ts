@@ -21,6 +21,7 @@ import { duckdbLake, type LocalLake } from './lake.ts';
 import { openEnvironment } from './lmdb.ts';
 import { every } from './loop.ts';
 import { isMain } from './main.ts';
+import { PAGES_FOLDER, pagesOf } from './pages.ts';
 import { rollupRound } from './rollup.ts';
 import { lmdbStore } from './store.ts';
 import { lmdbLog, putAt } from './stream.ts';
@@ -103,6 +104,7 @@ export async function start(options: StartOptions): Promise<Running> {
     clock,
     onError,
     trustProxy: options.trustProxy ?? false,
+    pages: pagesOf(PAGES_FOLDER),
     handlers: {
       ingest: ingestHandler({ ...shared, stream: log, sites }),
       admin: adminHandler({ ...shared, lake, tasks, usdPerTerabyte: 0, rawKeptMs: RAW_KEPT_MS }),
@@ -254,6 +256,7 @@ async function main(): Promise<void> {
   });
   // eslint-disable-next-line no-console -- not ours: LMDB prints a stack for each commit the disk refuses, and whoever asked for the commit reports it.
   console.error = () => undefined;
+  report(`The dashboard is at ${running.url}/, and for the admin key at ${running.url}/admin`);
   report(`Footfall is ready on ${running.url}`);
   let stopping = false;
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
