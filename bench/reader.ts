@@ -15,6 +15,7 @@ export interface ReadOptions {
 
 export interface ReadTimes { /** ms */ p50: number; p99: number; perSecond: number; count: number }
 
+/** Reads to warm up: a fifth of those that are measured, and no more than these. */
 const WARM_UP = 500;
 const READ_MS = 300_000;
 
@@ -56,7 +57,7 @@ async function read({ url, key, paths, concurrency }: ReadOptions): Promise<numb
 if (process.send && import.meta.filename === process.argv[1]) {
   endWithParent();
   const [options] = await once(process, 'message') as [ReadOptions];
-  const warm = { ...options, paths: options.paths.slice(0, WARM_UP) };
+  const warm = { ...options, paths: options.paths.slice(0, Math.min(WARM_UP, Math.ceil(options.paths.length / 5))) };
   await read(warm);
   const began = performance.now();
   const times = await read(options);

@@ -75,6 +75,7 @@ export const COMPARES: readonly string[] = ['previous_period', 'previous_year'] 
 /** Buckets of a moving average. */
 export const MAX_SMOOTH = 90;
 export const INTERVALS: readonly string[] = ['hour', 'day', 'month'] satisfies Interval[];
+export const DEFAULT_INTERVAL: Interval = 'day';
 export const DEFAULT_METRICS: Readonly<Record<'stats' | 'timeseries', MetricName[]>> = {
   stats: ['visitors', 'visits', 'pageviews', 'events', 'bounce_rate', 'visit_duration', 'purchases', 'revenue'],
   timeseries: ['visitors', 'pageviews'],
@@ -256,7 +257,7 @@ export function timeseriesQuery(parameters: Parameters, site: Site, now: number)
   const filtered = reader.filter();
   const zone = reader.zone(site);
   if (filtered.filter) reader.siteZone(zone, 'the values of a dimension are');
-  const interval = reader.oneOf<Interval>('interval', INTERVALS, 'day') ?? 'day';
+  const interval = reader.oneOf<Interval>('interval', INTERVALS, DEFAULT_INTERVAL) ?? DEFAULT_INTERVAL;
   if (filtered.filter && interval === 'hour') reader.refuse('interval', interval, 'day or month beside a filter: the values of a dimension are kept by day', 422);
   const range = reader.range(zone, now, filtered.filter ? MAX_DAYS.breakdown : MAX_DAYS[interval]);
   if (interval === 'month' && monthsOf(range) > MAX_MONTHS) reader.refuse('from', range.from, `at most ${MAX_MONTHS} months up to ${range.to}`);

@@ -1,12 +1,12 @@
 // The answers of the metrics API. before: the rollup's items (core/rollup.ts); next: the merchant
 import { HOUR_MS, QUARTER_MS, hourOf } from './hour.ts';
-import { breakdownKey, breakdownsOf, dayKey, dayOf, hourKey, quartersOf, type Bucket } from './items.ts';
+import { breakdownKey, dayKey, dayOf, hourKey, quartersOf, valuesOf, type Bucket } from './items.ts';
 import { METRICS, OTHER, addSums, rounded, type MetricName, type Sums } from './metrics.ts';
 import type { Store, StoreItem } from './ports.ts';
 import { movingAverage } from './moving-average.ts';
 import { beforeBuckets, type BreakdownQuery, type Filter, type FunnelQuery, type Range, type RangeQuery, type StatsQuery, type TimeseriesQuery } from './query.ts';
 import { Sketch } from './sketch.ts';
-import { dayAfter, daysBetween, localDayAt, localHourAt, startOfLocalDay, type LocalDay } from './zone.ts';
+import { dayAfter, daysBetween, localDayAt, localHourAt, offsetAt, startOfLocalDay, type LocalDay } from './zone.ts';
 
 export type MetricValues = { [K in MetricName]?: number | null };
 export interface Warning { code: string; message: string }
@@ -94,10 +94,10 @@ function filteredDaysOf(items: readonly StoreItem[], { dimension, value }: Filte
   const days: Days = new Map();
   for (const item of items) {
     const day = item.sk.slice(breakdownKey('').length);
-    const values = breakdownsOf(item)[dimension];
-    const sums = values?.get(value);
+    const values = new Map(valuesOf(item, dimension));
+    const sums = values.get(value);
     if (sums) days.set(day, [{ sums }]);
-    else if (values?.has(OTHER)) hidden.add(day);
+    else if (values.has(OTHER)) hidden.add(day);
   }
   return days;
 }
@@ -169,7 +169,7 @@ export async function timeseries(metrics: Store, query: TimeseriesQuery, complet
 /** The steps of a shop, and the sums that count them. */
 const FUNNEL = { view_item: 'view_items', add_to_cart: 'add_to_carts', begin_checkout: 'checkouts', purchase: 'purchases' } as const satisfies Record<string, MetricName>;
 export type FunnelStep = keyof typeof FUNNEL;
-const FUNNEL_STEPS = Object.keys(FUNNEL) as FunnelStep[];
+export const FUNNEL_STEPS = Object.keys(FUNNEL) as FunnelStep[];
 
 /** How many events of each step to a purchase there were; one store query. */
 export async function funnel(metrics: Store, query: FunnelQuery, completeThrough: number | undefined): Promise<Answer<FunnelQuery, FunnelResult>> {
@@ -241,7 +241,14 @@ async function daySlots(metrics: Store, query: TimeseriesQuery, hidden: Set<Loca
 async function hourSlots(metrics: Store, query: TimeseriesQuery): Promise<Slot[]> {
   const { from, to, time_zone } = query;
   const slots = new Slots(query.metrics);
-  const slotAt = (ms: number) => slots.at(localHourAt(time_zone, ms));
+  // Quarters come in order, mostly four of an hour: its name, which takes the longest of all this, is made once.
+  let last: { hour: number; offset: number; slot: Slot } | undefined;
+  const slotAt = (ms: number) => {
+    const offset = offsetAt(time_zone, ms);
+    const hour = Math.floor((ms + offset) / HOUR_MS);
+    if (last?.hour !== hour || last.offset !== offset) last = { hour, offset, slot: slots.at(localHourAt(time_zone, ms)) };
+    return last.slot;
+  };
   const end = startOfLocalDay(time_zone, dayAfter(to));
   for (let ms = startOfLocalDay(time_zone, from); ms < end; ms += QUARTER_MS) slotAt(ms).end = ms + QUARTER_MS;
   for (const { ms, bucket } of await quartersIn(metrics, query)) slotAt(ms).total.add(bucket);
@@ -252,7 +259,7 @@ async function hourSlots(metrics: Store, query: TimeseriesQuery): Promise<Slot[]
 export async function breakdown(metrics: Store, query: BreakdownQuery, completeThrough: number | undefined): Promise<Answer<BreakdownQuery, BreakdownResult>> {
   const byValue = new Map<string, Total>();
   for (const item of await metrics.range(query.site, breakdownKey(query.from), breakdownKey(query.to))) {
-    for (const [value, sums] of breakdownsOf(item)[query.dimension] ?? []) {
+    for (const [value, sums] of valuesOf(item, query.dimension)) {
       const total = byValue.get(value) ?? new Total(query.metrics);
       byValue.set(value, total);
       total.add({ sums });
