@@ -34,7 +34,7 @@ export function cacheControlOf(file: string): string {
 }
 
 const TYPES: Readonly<Record<string, string>> = {
-  html: 'text/html; charset=utf-8', js: 'text/javascript; charset=utf-8', css: 'text/css; charset=utf-8', svg: 'image/svg+xml',
+  html: 'text/html; charset=utf-8', json: 'application/json', js: 'text/javascript; charset=utf-8', css: 'text/css; charset=utf-8', svg: 'image/svg+xml',
 };
 
 /** `Content-Type` of a file. Throws on an ending that the build does not make. */
@@ -44,3 +44,13 @@ export function contentTypeOf(file: string): string {
   if (type === undefined) throw new Error(`file ${JSON.stringify(file)}: accepts the endings ${Object.keys(TYPES).join(', ')}`);
   return type;
 }
+
+/** The file that says where the browser doors are, for the snippet that pages show. */
+export const CONFIG = 'config.json';
+export interface PagesConfig {
+  /** The doors' address, with a slash at its end; '' where it is the pages' own. */
+  collect: string;
+}
+
+/** What stands in the snippet built for doors that are not where the snippet itself is; whoever uploads it puts their address there. */
+export const COLLECT_ELSEWHERE = 'https://collect.invalid/';

@@ -1,6 +1,6 @@
 // How far the numbers are complete, and where they are not. Written by whoever runs the rollups, read by the API.
 import { HOUR_MS, startOf, type Hour } from './hour.ts';
-import type { Parked, Store } from './ports.ts';
+import type { Parked, Store, Task } from './ports.ts';
 import { dayAfter, startOfLocalDay, type LocalDay } from './zone.ts';
 
 export interface Progress {
@@ -16,9 +16,17 @@ export function progressOf(completeThrough: number | undefined, parked: readonly
   const missing = parked.map(({ task }) => task).filter(({ recompute }) => !recompute);
   return {
     completeThrough,
-    parkedHours: missing.flatMap((task) => (task.kind === 'hour' ? [task.hour] : [])).sort(),
-    parkedDays: missing.flatMap((task) => (task.kind === 'day' ? [task.day] : [])).sort(),
+    parkedHours: [...new Set(missing.flatMap((task) => (task.kind === 'hour' ? [task.hour] : [])))].sort(),
+    parkedDays: [...new Set(missing.flatMap((task) => (task.kind === 'day' ? [task.day] : [])))].sort(),
   };
+}
+
+/** The tasks whose hours and local days are named as missing. */
+export function parkedTasks({ parkedHours, parkedDays }: Progress): { task: Task }[] {
+  return [
+    ...parkedHours.map((hour) => ({ task: { kind: 'hour' as const, hour } })),
+    ...parkedDays.map((day) => ({ task: { kind: 'day' as const, day } })),
+  ];
 }
 
 export async function readProgress(registry: Store): Promise<Progress> {

@@ -2,8 +2,8 @@
 // is remembered until it has been done, since only then the numbers are complete. before: the notices of the lake;
 // next: core/rollup.ts, carried out by whoever takes the tasks
 import { gunzipSync, gzipSync } from 'node:zlib';
-import type { Hour } from './hour.ts';
-import type { Clock, Store, Task, Tasks } from './ports.ts';
+import { hoursOfLocalDay, isHour, type Hour } from './hour.ts';
+import type { Clock, Parked, Store, Task, Tasks } from './ports.ts';
 import { progressOf, readProgress, writeProgress, type Progress } from './progress.ts';
 import { compact, readCommits, readOwed, tasksFor, timeOf, type Announced } from './rollup.ts';
 
@@ -30,7 +30,12 @@ interface Mark {
 const NOTHING: Mark = { through: 0, due: {} };
 
 /** Two marks are enough: the one that is waited for, which does not grow any more, and what became due after it. */
-interface Marks { waiting?: Mark; upcoming: Mark }
+interface Marks {
+  waiting?: Mark;
+  upcoming: Mark;
+  /** What the numbers lack though they are complete beyond it, since it was parked: hours with when they were due, days with when they were seen parked, epoch ms. */
+  passed?: Record<string, number>;
+}
 
 /**
  * Sends the tasks of announced hours, and writes how far the numbers are complete; after that the announcements may be
@@ -38,16 +43,37 @@ interface Marks { waiting?: Mark; upcoming: Mark }
  */
 export async function schedule({ announced, drained, through }: Due, { registry, tasks, clock }: SchedulePorts): Promise<Progress> {
   const at = clock();
-  const [{ completeThrough }, { waiting, upcoming }, parked] = await Promise.all([readProgress(registry), readMarks(registry), tasks.parked()]);
+  const [{ completeThrough }, { waiting, upcoming, passed = {} }, parked] = await Promise.all([readProgress(registry), readMarks(registry), tasks.parked()]);
   const due = await tasksFor(announced, registry);
   await tasks.send(due);
 
   const marks = { upcoming: joined(upcoming, due, at, drained ? through : upcoming.through), ...(waiting && { waiting }) };
   const { complete, ...left } = await settle(marks, new Set(parked.map(({ task }) => timeOf(task))), registry, at);
-  await writeMarks(registry, left);
-  const progress = progressOf(Math.max(complete, completeThrough ?? 0) || undefined, parked);
+  const missing = await stillMissing({ ...passed, ...passedNow(parked, { ...marks, passed }, at) }, registry);
+  await writeMarks(registry, { ...left, passed: missing });
+  const progress = progressOf(Math.max(complete, completeThrough ?? 0) || undefined, Object.keys(missing).map((name) => ({ task: isHour(name) ? { kind: 'hour', hour: name } : { kind: 'day', day: name } })));
   await writeProgress(registry, progress);
   return progress;
+}
+
+/** What is parked, and not only to be counted anew, with since when it is missing. */
+function passedNow(parked: readonly Parked[], { waiting, upcoming, passed = {} }: Marks, now: number): Record<string, number> {
+  return Object.fromEntries(parked.flatMap(({ task }) => {
+    const name = timeOf(task);
+    const since = passed[name] ?? waiting?.due[name] ?? upcoming.due[name];
+    return task.recompute && since === undefined ? [] : [[name, since ?? now]];
+  }));
+}
+
+/** Those that have not been made good: an hour by a look at its rows and its days, a day by taking up what it owed. */
+async function stillMissing(passed: Record<string, number>, registry: Store): Promise<Record<string, number>> {
+  const kept = await Promise.all(Object.entries(passed).map(async ([name, since]) => {
+    const { from, to } = isHour(name) ? { from: name, to: name } : hoursOfLocalDay(name);
+    const [owed, commits] = await Promise.all([readOwed(registry, from, to), readCommits(registry, from, to)]);
+    if (isHour(name)) return (commits.get(name)?.checkedAt ?? 0) < since || owed.length > 0;
+    return owed.some(({ day, run }) => day === name && run < compact(since));
+  }));
+  return Object.fromEntries(Object.entries(passed).filter((_, i) => kept[i]));
 }
 
 /** What is due, added to what was; what is counted anew is in the numbers already. */

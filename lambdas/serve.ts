@@ -6,7 +6,7 @@ import type { MetricName } from '../core/metrics.ts';
 import { openApi } from '../core/openapi.ts';
 import type { Clock, Store } from '../core/ports.ts';
 import { notCounted, readHealth, readProgress, type Health } from '../core/progress.ts';
-import { breakdownQuery, funnelQuery, statsQuery, timeseriesQuery, type Parameters, type Range, type RangeQuery } from '../core/query.ts';
+import { beforeBuckets, breakdownQuery, funnelQuery, statsQuery, timeseriesQuery, type Parameters, type Range, type RangeQuery, type TimeseriesQuery } from '../core/query.ts';
 import { rateLimiter } from '../core/rate-limit.ts';
 import { breakdown, funnel, isFinished, someOf, stats, timeseries, type Answer } from '../core/serve.ts';
 import { cachedSites, type Site } from '../core/sites.ts';
@@ -29,7 +29,7 @@ const DOCUMENT_S = 3600;
 
 export function serveHandler({ registry, metrics, clock, health, ...http }: ServePorts): Handler {
   /** A read: the parameters made a query, the query answered. */
-  function read<Q extends RangeQuery & { comparison?: Range }>(
+  function read<Q extends RangeQuery & Partial<TimeseriesQuery>>(
     resolve: (parameters: Parameters, site: Site, now: number) => Q,
     respond: (metrics: Store, query: Q, completeThrough: number | undefined) => Promise<Answer<Q, object>>,
   ): Action {
@@ -37,8 +37,7 @@ export function serveHandler({ registry, metrics, clock, health, ...http }: Serv
       const [site, progress] = await Promise.all([siteOf(request, http.sites), readProgress(registry)]);
       const answer = await respond(metrics, resolve(request.parameters, site, clock()), progress.completeThrough);
       const query: RangeQuery = answer.query;
-      const { comparison } = answer.query;
-      const missing = [...notCounted(query, progress), ...(comparison ? notCounted({ ...query, ...comparison }, progress) : [])];
+      const missing = [...new Set(rangesOf(answer.query).flatMap((range) => notCounted({ ...query, ...range }, progress)))];
       if (missing.length > 0) {
         answer.warnings.push({ code: 'not_counted', message: `Not all events of ${someOf(missing)} could be counted yet (hours of UTC, and days).` });
       }
@@ -60,6 +59,11 @@ export function serveHandler({ registry, metrics, clock, health, ...http }: Serv
     },
     'GET /openapi.json': async () => ({ body: openApi(), headers: { 'cache-control': `public, max-age=${DOCUMENT_S}` } }),
   }, http, rateLimiter(clock));
+}
+
+/** The ranges that an answer is made of: its own, with what smoothing looks back on, and what it is compared with. */
+function rangesOf({ from, to, comparison, interval = 'day', smooth = 1 }: RangeQuery & Partial<TimeseriesQuery>): Range[] {
+  return [{ from, to }, ...(comparison ? [comparison] : [])].map((range) => ({ ...range, from: beforeBuckets(range.from, interval, smooth - 1) }));
 }
 
 /** What a key's holder may know of it. */

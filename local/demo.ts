@@ -13,7 +13,8 @@ import { CannotStart, start } from './start.ts';
 
 const SITE = 'demo';
 const KEY_LABEL = 'npm run demo';
-const HISTORY_DAYS = 7;
+/** Two weeks, so that a week has one to be compared with. */
+const HISTORY_DAYS = 15;
 /** Milliseconds between two live visits, on average. */
 const VISIT_EVERY_MS = 1500;
 const TICK_MS = 250;
@@ -90,6 +91,8 @@ async function sendVisits(url: string, random: Random, forMs: number, failures: 
 function introduction(url: string, readKey: string): string[] {
   return [
     `Footfall is ready on ${url}, with the site ${SITE}`,
+    'Its page, signed in:',
+    `  ${url}/#key=${readKey}`,
     'Its numbers of today, as they grow:',
     `  curl -s -H "Authorization: Bearer ${readKey}" "${url}/v1/sites/${SITE}/stats?range=today"`,
   ];

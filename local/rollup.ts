@@ -3,7 +3,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { loaderOf } from '../core/load.ts';
 import type { Store } from '../core/ports.ts';
-import { progressOf, readProgress, writeProgress, type Progress } from '../core/progress.ts';
+import { parkedTasks, progressOf, readProgress, writeProgress, type Progress } from '../core/progress.ts';
 import { runTask, tasksFor, type RollupPorts } from '../core/rollup.ts';
 import type { TaskQueue, Waiting } from './tasks.ts';
 
@@ -52,8 +52,14 @@ export async function rollupRound(ports: RollupRoundPorts): Promise<void> {
   if (done.hour + done.day > EVERYDAY_TASKS) report(`Rolled up ${done.hour} hours and ${done.day} days; ${done.items} items written.`);
 }
 
-/** As long as a task waits or is parked, what it would count is missing; unless it counts anew what is counted already. */
-function progressAfter({ completeThrough }: Progress, waiting: readonly Waiting[], through: number): Progress {
+/**
+ * As long as a task waits or is parked, what it would count is missing; unless it counts anew what is counted already.
+ * What was parked and is tried again stays named until nothing waits: the numbers are complete beyond it already.
+ */
+function progressAfter(before: Progress, waiting: readonly Waiting[], through: number): Progress {
+  const { completeThrough } = before;
   const stillMissing = waiting.some(({ task, parked }) => !task.recompute && !parked);
-  return progressOf(stillMissing || through <= (completeThrough ?? 0) ? completeThrough : through, waiting.filter(({ parked }) => parked));
+  const parked = waiting.filter(({ parked }) => parked);
+  if (stillMissing) return progressOf(completeThrough, [...parked, ...parkedTasks(before)]);
+  return progressOf(through <= (completeThrough ?? 0) ? completeThrough : through, parked);
 }

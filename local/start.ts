@@ -24,7 +24,7 @@ import { isMain } from './main.ts';
 import { PAGES_FOLDER, pagesOf } from './pages.ts';
 import { rollupRound } from './rollup.ts';
 import { lmdbStore } from './store.ts';
-import { lmdbLog, putAt } from './stream.ts';
+import { lmdbLog } from './stream.ts';
 import { lmdbTasks } from './tasks.ts';
 
 /** Something that keeps the process from running, as one sentence for the operator. */
@@ -113,9 +113,9 @@ export async function start(options: StartOptions): Promise<Running> {
         metrics,
         health: async () => {
           const waiting = tasks.all();
-          const oldest = log.oldest();
+          const since = log.undeliveredSince();
           return {
-            oldest_undelivered_seconds: oldest === undefined ? null : Math.max(0, Math.round((clock() - putAt(oldest)) / 1000)),
+            oldest_undelivered_seconds: since === undefined ? null : Math.max(0, Math.round((clock() - since) / 1000)),
             waiting_tasks: waiting.filter(({ parked }) => !parked).length,
             parked_tasks: waiting.filter(({ parked }) => parked).length,
           };
@@ -145,9 +145,7 @@ export async function start(options: StartOptions): Promise<Running> {
       for (let more = true; more;) {
         const began = clock();
         more = await deliverRound(deliverPorts);
-        const oldest = log.oldest();
-        const through = oldest === undefined ? began : Math.min(began, putAt(oldest));
-        deliveredThrough = Math.max(deliveredThrough, through - IN_FLIGHT_MS);
+        deliveredThrough = Math.max(deliveredThrough, Math.min(began, log.undeliveredSince() ?? began) - IN_FLIGHT_MS);
       }
     }, report),
     every('rollup', options.rollupEveryMs ?? ROLLUP_EVERY_MS, 1 / (options.rollupShare ?? ROLLUP_SHARE) - 1, async () => {

@@ -10,7 +10,7 @@ import { durably } from './lmdb.ts';
 export interface LogRecord { position: number; data: string }
 
 /** When a record was put (epoch ms; a little later at more than a million a second). */
-export function putAt({ position }: LogRecord): number {
+export function putAt({ position }: Pick<LogRecord, 'position'>): number {
   return Math.floor(position / PER_MS);
 }
 
@@ -23,6 +23,8 @@ export interface Log extends Stream {
   checkpoint(position: number): Promise<void>;
   /** The oldest record that has not been delivered. */
   oldest(): LogRecord | undefined;
+  /** When the oldest record was put (epoch ms) that has not been delivered, or is not on disk yet; undefined where there is none. */
+  undeliveredSince(): number | undefined;
 }
 
 const CHECKPOINT = 'checkpoint';
@@ -35,6 +37,8 @@ export function lmdbLog(environment: RootDatabase, clock: Clock, report: (line: 
   const [last] = records.getKeys({ reverse: true, limit: 1 });
   let next = Math.max(last ?? 0, delivered()) + 1;
   let failing = false;
+  /** First positions of what is on its way to the disk. */
+  const underWay = new Set<number>();
 
   const after = function* (limit: number): Iterable<LogRecord> {
     for (const { key, value } of records.getRange({ start: delivered() + 1, limit })) yield { position: key, data: value };
@@ -44,8 +48,10 @@ export function lmdbLog(environment: RootDatabase, clock: Clock, report: (line: 
   return {
     async put(data) {
       if (data.length === 0) return;
+      next = Math.max(next, clock() * PER_MS);
+      const first = next;
+      underWay.add(first);
       try {
-        next = Math.max(next, clock() * PER_MS);
         await durably(environment, data.map((record) => records.put(next++, record)));
         if (failing) report('The log takes records again.');
         failing = false;
@@ -53,6 +59,8 @@ export function lmdbLog(environment: RootDatabase, clock: Clock, report: (line: 
         if (!failing) report(`The log takes no records (${(error as Error).message}); until it does, senders are told 503, to send them again.`);
         failing = true;
         throw new StreamUnavailable(`the log takes no records: ${(error as Error).message}`, { cause: error });
+      } finally {
+        underWay.delete(first);
       }
     },
     read(limit, maxChars) {
@@ -71,5 +79,11 @@ export function lmdbLog(environment: RootDatabase, clock: Clock, report: (line: 
       await durably(environment, [...records.getKeys({ end: position + 1 })].map((key) => records.remove(key)));
     },
     oldest,
+    undeliveredSince() {
+      // They are in ascending order, since they were added in it.
+      const [first] = underWay;
+      const positions = [oldest()?.position, first].filter((position) => position !== undefined);
+      return positions.length === 0 ? undefined : putAt({ position: Math.min(...positions) });
+    },
   };
 }

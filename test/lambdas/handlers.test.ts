@@ -121,6 +121,16 @@ test('An answer warns of the hours and days of its range that could not be count
   assert.deepEqual(await warnings('2026-11-18'), []);
 });
 
+test('An answer warns of what could not be counted where smoothing looks back, too', async () => {
+  const { registry, serve, keys } = await open();
+  await writeProgress(registry, { completeThrough: NOW, parkedHours: ['2026-11-12T05'], parkedDays: [] });
+  const warned = async (query: string) => (await call(serve, 'GET /v1/sites/{site}/timeseries', { key: keys.read, path: { site: 'shop' }, query })).body!.warnings as unknown[];
+  const days = 'from=2026-11-18&to=2026-11-19';
+  assert.equal((await warned(`${days}&smooth=7`)).length, 1);
+  assert.equal((await warned(`${days}&smooth=6`)).length, 0);
+  assert.equal((await warned(`${days}&smooth=5&compare=previous_period`)).length, 1);
+});
+
 const ACCEPTS: [accept: string | undefined, csv: boolean][] = [
   ['text/csv', true], ['Text/CSV; charset=utf-8', true], ['text/csv, */*;q=0.1', true], ['application/json, text/csv;q=0.5', false], ['application/json;q=0.5, text/csv', true],
   ['text/csv;q=0', false], ['text/csv;q=0.0', false], ['*/*', false], ['text/*', true], ['text/html, */*;q=0.8', false], ['text/csv2', false], ['application/xml', false], [undefined, false],

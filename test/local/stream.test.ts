@@ -53,3 +53,19 @@ test('A read ends at its limit of records, and at the record that reaches its li
     assert.equal(log.read(10, 1).length, 1);
   });
 });
+
+test('What is on its way to the disk is not delivered either, and counts from when it was put', async () => {
+  await folderOf()(async (log) => {
+    assert.equal(log.undeliveredSince(), undefined);
+    const before = Date.now();
+    const first = log.put(['a']);
+    const since = log.undeliveredSince()!;
+    assert.ok(since >= before && since <= Date.now());
+    assert.equal(log.oldest(), undefined, 'it is not there yet');
+    const second = log.put(['b']);
+    await Promise.all([first, second]);
+    assert.equal(log.undeliveredSince(), since);
+    await log.checkpoint(log.read(10, 100)[1]!.position);
+    assert.equal(log.undeliveredSince(), undefined);
+  });
+});
