@@ -25,8 +25,8 @@ export interface ListedKey extends Key {
   last_used_on: string | null;
 }
 
-const KEY = /^ff_(read|write|admin)_[0-9A-Za-z]{43}$/;
-const KEY_ID = /^[0-9A-Za-z]{12}$/;
+export const KEY = /^ff_(read|write|admin)_[0-9A-Za-z]{43}$/;
+export const KEY_ID = /^[0-9A-Za-z]{12}$/;
 /** How much of the secret a prefix shows: 4 of 43 digits leave 232 bits. */
 const PREFIX_DIGITS = 4;
 const BASE62 = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';

@@ -2,7 +2,7 @@
 // or a field of an answer that is not described here does not compile. before: core/routes.ts; next: GET /openapi.json
 import type { Receipt } from './collect.ts';
 import { EVENT_FIELDS, LIMITS, REJECTIONS, type Item } from './event.ts';
-import type { Key, ListedKey } from './keys.ts';
+import { KEY, KEY_ID, type Key, type ListedKey } from './keys.ts';
 import { DIMENSIONS, DIMENSION_NAMES, METRICS, METRIC_NAMES, OTHER, SITE_METRICS, metricsOf, type MetricName } from './metrics.ts';
 import type { FieldError } from './problem.ts';
 import type { Health } from './progress.ts';
@@ -15,7 +15,7 @@ import type { Estimate, Reprocess, ShownJob } from './reprocess.ts';
 import type { Summary } from './rollup.ts';
 import { ROUTES, routeKey, type Route, type RouteKey } from './routes.ts';
 import { FUNNEL_STEPS, type Answer, type BreakdownResult, type FunnelResult, type StatsResult, type TimeseriesResult, type Warning } from './serve.ts';
-import { MOST_BURST, MOST_PER_SECOND, type Site } from './sites.ts';
+import { MOST_BURST, MOST_PER_SECOND, SITE_ID, type Site } from './sites.ts';
 
 interface Schema { [keyword: string]: unknown; maybe?: never }
 /** Of a field that is not always there. */
@@ -51,8 +51,8 @@ const DATE: Schema = { type: 'string', format: 'date' };
 const MOMENT: Schema = { type: 'string', format: 'date-time' };
 const HOUR: Schema = { type: 'string', pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}$', description: 'An hour of UTC.', examples: ['2026-11-20T09'] };
 const TIME_ZONE: Schema = { type: 'string', description: 'An IANA time zone.', examples: ['Europe/Berlin'] };
-const SITE_ID: Schema = { type: 'string', pattern: '^[a-z0-9][a-z0-9-]{0,62}$' };
-const KEY_ID: Schema = { type: 'string', pattern: '^[0-9A-Za-z]{12}$' };
+const SITE: Schema = { type: 'string', pattern: SITE_ID.source };
+const KEYS_ID: Schema = { type: 'string', pattern: KEY_ID.source };
 const LABEL: Schema = { type: 'string', maxLength: 100 };
 const PREFIX: Schema = { type: 'string', pattern: '^ff_(read|write|admin)_', description: 'The beginning of the key\'s text.' };
 const PARTIAL: Schema = { const: true, description: 'Not all that was received of this time is counted yet.' };
@@ -65,7 +65,7 @@ const valuesOf = (schema: (name: MetricName) => Schema): Schema => ({
 
 const RANGE: Fields<Range> = { from: DATE, to: DATE };
 const RANGE_QUERY: Fields<RangeQuery> = {
-  site: SITE_ID, ...RANGE, time_zone: TIME_ZONE,
+  site: SITE, ...RANGE, time_zone: TIME_ZONE,
   site_time_zone: maybe({ ...TIME_ZONE, description: 'The site\'s, where the dates are another zone\'s.' }),
 };
 const METRICS_QUERY = { ...RANGE_QUERY, metrics: listOf(ref('Metric')) };
@@ -100,7 +100,7 @@ const SETTINGS: Fields<Settings> = {
     description: 'How often each of the site\'s read keys may ask.', default: DEFAULT_RATE_LIMIT,
   },
 };
-const SHOWN_KEY: Fields<Pick<Key, 'id' | 'label' | 'created_at'>> = { id: KEY_ID, label: LABEL, created_at: MOMENT };
+const SHOWN_KEY: Fields<Pick<Key, 'id' | 'label' | 'created_at'>> = { id: KEYS_ID, label: LABEL, created_at: MOMENT };
 
 interface ShownHour extends Partial<Summary> { hour: string; state: string; run: string | null; committed_at: string | null; checked_at: string | null }
 const REPROCESS: Fields<Reprocess> = { from: HOUR, to: HOUR, replay: { ...BOOLEAN, description: 'Whether records are transformed again first.', default: false } };
@@ -126,9 +126,14 @@ function eventOf(names: readonly EventField[]): Schema {
 
 const SCHEMAS: Record<string, Schema> = {
   Metric: oneOf(METRIC_NAMES, { description: METRIC_NAMES.map((name) => `\`${name}\`: ${METRICS[name].label}.`).join(' ') }),
-  Dimension: oneOf(DIMENSION_NAMES, { description: `With the metrics that each has:\n\n${DIMENSION_NAMES.map((name) => `- \`${name}\` (${DIMENSIONS[name].label}): ${code(metricsOf(name))}`).join('\n')}` }),
+  Dimension: oneOf(DIMENSION_NAMES, {
+    description: `With the metrics that each has:\n\n${DIMENSION_NAMES.map((name) => `- \`${name}\` (${DIMENSIONS[name].label}): ${code(metricsOf(name))}`).join('\n')}`,
+  }),
   Values: { ...valuesOf(valueOf), description: 'The metrics that were asked for; null where one is not defined, as 0 ÷ 0.' },
-  Changes: { ...valuesOf((name) => ({ title: METRICS[name].label, type: ['number', 'null'] })), description: 'Relative to the comparison: 0.5 is half as much again; null where that is not defined.' },
+  Changes: {
+    ...valuesOf((name) => ({ title: METRICS[name].label, type: ['number', 'null'] })),
+    description: 'Relative to the comparison: 0.5 is half as much again; null where that is not defined.',
+  },
   Range: { ...objectOf<Range>(RANGE), description: 'Local dates, both included.' },
   Filter: objectOf<Filter>({ dimension: ref('Dimension'), value: TEXT }),
   Warning: objectOf<Warning>({ code: TEXT, message: TEXT }),
@@ -155,17 +160,20 @@ const SCHEMAS: Record<string, Schema> = {
     rejected: listOf(objectOf<Receipt['rejected'][number]>({ index: { ...COUNT, description: 'The event\'s place in the batch, from 0.' }, reason: oneOf(REJECTIONS), message: TEXT })),
   }),
   SiteSettings: { ...objectOf<Settings>(SETTINGS), required: ['name', 'timezone', 'currency'] },
-  Site: objectOf<Site>({ id: SITE_ID, ...SETTINGS, created_at: MOMENT, updated_at: MOMENT }),
+  Site: objectOf<Site>({ id: SITE, ...SETTINGS, created_at: MOMENT, updated_at: MOMENT }),
   Key: objectOf<ListedKey>({
-    ...SHOWN_KEY, scope: oneOf(['read', 'write', 'admin']), prefix: maybe(PREFIX), site: maybe(SITE_ID),
+    ...SHOWN_KEY, scope: oneOf(['read', 'write', 'admin']), prefix: maybe(PREFIX), site: maybe(SITE),
     last_used_on: { ...orNull(DATE), description: 'The last day (of UTC) on which it was used; null where it never was.' },
   }),
   OwnKey: objectOf<Omit<Key, 'prefix' | 'site'> & { prefix: string | null; site: object | null }>({
     ...SHOWN_KEY, scope: oneOf(['read', 'write', 'admin']), prefix: orNull(PREFIX),
-    site: { ...objectOf<Pick<Site, 'id' | 'name' | 'timezone' | 'currency'>>({ id: SITE_ID, name: TEXT, timezone: TIME_ZONE, currency: TEXT }), type: ['object', 'null'], description: 'null with an admin key.' },
+    site: {
+      ...objectOf<Pick<Site, 'id' | 'name' | 'timezone' | 'currency'>>({ id: SITE, name: TEXT, timezone: TIME_ZONE, currency: TEXT }),
+      type: ['object', 'null'], description: 'null with an admin key.',
+    },
   }),
   NewKey: objectOf<{ id: string; key: string; scope: string; label: string; prefix: string }>({
-    id: KEY_ID, key: { type: 'string', pattern: '^ff_(read|write|admin)_[0-9A-Za-z]{43}$', description: 'The key itself, which is shown this once.' },
+    id: KEYS_ID, key: { type: 'string', pattern: KEY.source, description: 'The key itself, which is shown this once.' },
     scope: oneOf(['read', 'write', 'admin']), label: LABEL, prefix: PREFIX,
   }),
   Health: objectOf<Health & { status: string; complete_through: string | null }>({
@@ -269,12 +277,12 @@ const PARAMETERS: Record<ParameterOf, Parameter> = {
   dimension: { description: 'What the values are of.', required: true, schema: ref('Dimension') },
   order_by: { description: 'One of the metrics, the largest first; the first of them where nothing is said.', schema: ref('Metric') },
   limit: { description: `Most values, \`${OTHER}\` not counted.`, schema: { type: 'integer', minimum: 1, maximum: MAX_LIMIT, default: DEFAULT_LIMIT } },
-  after: { description: 'Sites whose ids come after this one.', schema: SITE_ID },
+  after: { description: 'Sites whose ids come after this one.', schema: SITE },
 };
 
 type PathParameter<P> = P extends `${string}{${infer Name}}${infer Rest}` ? Name | PathParameter<Rest> : never;
 const PATH_PARAMETERS: Record<PathParameter<keyof RouteKey>, Parameter> = {
-  site: { description: 'The site\'s id.', required: true, schema: SITE_ID },
+  site: { description: 'The site\'s id.', required: true, schema: SITE },
   key: { description: 'The key\'s id, not the key.', required: true, schema: TEXT },
   job: { description: 'The job\'s id.', required: true, schema: TEXT },
 };
@@ -335,7 +343,10 @@ const OPERATIONS: Record<keyof RouteKey, Operation> = {
     },
   },
   'GET /v1/health': { id: 'health', tag: 'State', summary: 'How the pipeline is', answers: { 200: { description: 'It answers.', schema: ref('Health') } } },
-  'GET /v1/key': { id: 'ownKey', tag: 'Administration', summary: 'The key that asks, and its site', answers: { 200: { description: 'What its holder may know of it.', schema: ref('OwnKey'), headers: RATE_HEADERS } } },
+  'GET /v1/key': {
+    id: 'ownKey', tag: 'Administration', summary: 'The key that asks, and its site',
+    answers: { 200: { description: 'What its holder may know of it.', schema: ref('OwnKey'), headers: RATE_HEADERS } },
+  },
   'GET /v1/sites/{site}/stats': read('stats', 'Stats', 'Totals over a range', { description: `At most ${MAX_DAYS.stats} days.`, refusals: [404, 422] }),
   'GET /v1/sites/{site}/timeseries': read('timeseries', 'Timeseries', 'A value for each hour, day or month', {
     description: 'Buckets without events are there, too.', parameters: { metrics: metricsParameter(DEFAULT_METRICS.timeseries) }, refusals: [404, 422],
@@ -353,7 +364,9 @@ const OPERATIONS: Record<keyof RouteKey, Operation> = {
     id: 'listSites', tag: 'Administration', summary: 'The sites, in order of id',
     answers: { 200: {
       description: 'A page of sites.',
-      schema: objectOf<{ sites: unknown; next: unknown }>({ sites: listOf(objectOf<Pick<Site, 'id' | 'name'>>({ id: SITE_ID, name: TEXT })), next: { ...orNull(TEXT), description: 'Path of the next page; null on the last one.' } }),
+      schema: objectOf<{ sites: unknown; next: unknown }>({
+        sites: listOf(objectOf<Pick<Site, 'id' | 'name'>>({ id: SITE, name: TEXT })), next: { ...orNull(TEXT), description: 'Path of the next page; null on the last one.' },
+      }),
     } },
   },
   'GET /v1/sites/{site}': { id: 'site', tag: 'Administration', summary: 'A site', answers: { 200: { description: 'Its settings.', schema: ref('Site') } }, refusals: [404] },
@@ -387,7 +400,10 @@ const OPERATIONS: Record<keyof RouteKey, Operation> = {
     answers: { 200: { description: 'With `dry_run`: what a job would do.', schema: ref('Estimate') }, 202: { description: 'The job.', schema: ref('Job') } },
     refusals: [422],
   },
-  'DELETE /v1/rollups/{job}': { id: 'cancelJob', tag: 'Rollups', summary: 'Cancel a job', answers: { 202: { description: 'The job, which soon ends; what is under way is still done.', schema: ref('Job') } }, refusals: [404] },
+  'DELETE /v1/rollups/{job}': {
+    id: 'cancelJob', tag: 'Rollups', summary: 'Cancel a job',
+    answers: { 202: { description: 'The job, which soon ends; what is under way is still done.', schema: ref('Job') } }, refusals: [404],
+  },
 };
 
 /** The refusals of a route: those of all, those that follow from its key, body and pace, and its own. */
@@ -428,8 +444,13 @@ const DOORS = {
     security: [],
     parameters: [
       parameterOf('query', 'site', PATH_PARAMETERS.site),
-      ...BROWSER_NAMES.filter((name) => name !== 'props').map((name) => parameterOf('query', name, { description: `Accepts ${EVENT_FIELDS[name].accepts}${name === 'items' ? ', as JSON' : ''}.`, schema: TEXT })),
-      { ...parameterOf('query', 'props', { description: 'One parameter each, `p.<key>=<value>`.', schema: { type: 'object', propertyNames: { pattern: '^p\\.' }, additionalProperties: TEXT } }), style: 'form', explode: true },
+      ...BROWSER_NAMES.filter((name) => name !== 'props').map((name) => (
+        parameterOf('query', name, { description: `Accepts ${EVENT_FIELDS[name].accepts}${name === 'items' ? ', as JSON' : ''}.`, schema: TEXT })
+      )),
+      // Each property is a parameter of its own, as OpenAPI has it where nothing is said.
+      parameterOf('query', 'props', {
+        description: 'One parameter each, `p.<key>=<value>`.', schema: { type: 'object', propertyNames: { pattern: '^p\\.' }, additionalProperties: TEXT },
+      }),
     ],
     responses: { 200: { description: 'A transparent image of one pixel.', headers: headersOf('Cache-Control'), content: { 'image/gif': {} } }, ...refused([431, 500, 503]) },
   } },
@@ -438,7 +459,7 @@ const DOORS = {
     description: `At most ${LIMITS.beacon.bytes} bytes, of which ${LIMITS.beacon.events} events are counted. As \`text/plain\` it needs no preflight.`,
     security: [],
     requestBody: { required: true, content: Object.fromEntries(['text/plain', 'application/json'].map((type) => [type, {
-      schema: { type: 'object', properties: { site: SITE_ID, events: listOf(ref('BrowserEvent'), { maxItems: LIMITS.beacon.events }) }, required: ['site', 'events'] },
+      schema: { type: 'object', properties: { site: SITE, events: listOf(ref('BrowserEvent'), { maxItems: LIMITS.beacon.events }) }, required: ['site', 'events'] },
     }])) },
     responses: { 204: { description: 'Stored.' }, ...refused([413, 500, 503]) },
   } },

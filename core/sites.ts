@@ -28,7 +28,7 @@ export interface Site {
 /** In place of a site's id in rows that name no site we know; never the id of a site. */
 export const UNKNOWN_SITE = '_unknown';
 
-const SITE_ID = /^[a-z0-9][a-z0-9-]{0,62}$/;
+export const SITE_ID = /^[a-z0-9][a-z0-9-]{0,62}$/;
 const HOST = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/;
 
 export function isSiteId(id: unknown): id is string {

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { TestContext } from 'node:test';
+import './answers.ts';
 
 export const ROOT = join(import.meta.dirname, '..');
 /** A browser of a person: what Node's own fetch says of itself counts as a bot. */

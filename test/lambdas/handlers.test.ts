@@ -11,6 +11,7 @@ import { adminHandler } from '../../lambdas/admin.ts';
 import type { Handler } from '../../lambdas/http.ts';
 import { ingestHandler } from '../../lambdas/ingest.ts';
 import { serveHandler } from '../../lambdas/serve.ts';
+import { checked } from '../answers.ts';
 import { NO_LAKE, NO_TASKS, MemoryStore, httpPorts } from '../memory.ts';
 
 const NOW = Date.parse('2026-11-20T10:00:00Z');
@@ -23,15 +24,15 @@ async function open(stream: Stream = { put: () => Promise.resolve() }) {
   const keys = {} as Record<Scope, string>;
   for (const scope of ['read', 'write', 'admin'] as const) {
     keys[scope] = newKey(scope);
-    await storeKey(registry, keys[scope], { scope, label: '', ...(scope !== 'admin' && { site: 'shop' }) }, '');
+    await storeKey(registry, keys[scope], { scope, label: '', ...(scope !== 'admin' && { site: 'shop' }) }, new Date(NOW).toISOString());
   }
   const errors: unknown[] = [];
   const shared = { registry, clock, ...httpPorts(registry, clock), onError: (error: unknown) => { errors.push(error); } };
   return {
     registry, keys, errors,
-    ingest: ingestHandler({ ...shared, stream }),
-    admin: adminHandler({ ...shared, lake: NO_LAKE, tasks: NO_TASKS, usdPerTerabyte: 0, rawKeptMs: 0 }),
-    serve: serveHandler({ ...shared, metrics, health: () => Promise.resolve({ oldest_undelivered_seconds: 7, waiting_tasks: 1, parked_tasks: 0 }) }),
+    ingest: checked('ingest', ingestHandler({ ...shared, stream })),
+    admin: checked('admin', adminHandler({ ...shared, lake: NO_LAKE, tasks: NO_TASKS, usdPerTerabyte: 0, rawKeptMs: 0 })),
+    serve: checked('serve', serveHandler({ ...shared, metrics, health: () => Promise.resolve({ oldest_undelivered_seconds: 7, waiting_tasks: 1, parked_tasks: 0 }) })),
   };
 }
 

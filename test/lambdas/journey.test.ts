@@ -29,6 +29,7 @@ import { createTable, startDynalite, type Dynalite } from '../dynalite.ts';
 import { openPipeline } from '../pipeline.ts';
 import { fakeLake } from './aws/athena.ts';
 import { apiEvent, contextOf, firehoseEvent, noting, rowsOf, s3Notice, schedulerEvent, sqsEvent } from './aws-events.ts';
+import { checked } from '../answers.ts';
 import { httpPorts } from '../memory.ts';
 import { fakeQueues } from './queues.ts';
 
@@ -73,7 +74,7 @@ async function openService(t: TestContext) {
     notices: s3Notices(sqs, 'notices', { deadline: MINUTE, clock, report: (line) => { assert.fail(line); } }),
     registry, tasks, lake: s3Lake(lake.s3, lake.bucket), deliveredThrough: async () => clock() - MINUTE, clock, observer,
   });
-  const serve = serveHandler({ registry, metrics, clock, health: () => readHealth(registry, clock()), ...httpPorts(registry, clock) });
+  const serve = checked('serve', serveHandler({ registry, metrics, clock, health: () => readHealth(registry, clock()), ...httpPorts(registry, clock) }));
 
   /** What a delivery stream does with an answer of the transform: an object for each partition, and a notice of it. */
   async function deliver({ records }: FirehoseTransformationResult, name: string): Promise<void> {
