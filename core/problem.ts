@@ -26,6 +26,10 @@ const TITLES: Record<number, string> = {
   503: 'Not available now',
 };
 
+/** Wrong fields that an answer names, and characters of a name. */
+const MOST_ERRORS = 20;
+const MOST_NAME = 80;
+
 /** A typed answer with a 4xx or 503 status; handlers throw it, one middleware turns it into the response. */
 export class Problem extends Error {
   override name = 'Problem';
@@ -38,7 +42,9 @@ export class Problem extends Error {
     super(detail);
   }
 
-  static ofFields(status: number, errors: readonly FieldError[]): Problem {
+  /** Names the first few of what is wrong: a body has room for thousands of names that nobody knows. */
+  static ofFields(status: number, wrong: readonly FieldError[]): Problem {
+    const errors = wrong.slice(0, MOST_ERRORS).map((error) => ({ ...error, parameter: error.parameter.slice(0, MOST_NAME) }));
     const detail = errors.map(({ parameter, value, accepts }) => `${parameter} ${value}: accepts ${accepts}`).join('; ');
     return new Problem(status, detail, {}, errors);
   }

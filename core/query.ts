@@ -68,8 +68,9 @@ export const RANGES: Readonly<Record<string, (today: LocalDay) => Range>> = {
   month: (today) => ({ from: `${today.slice(0, 7)}-01`, to: today }),
   year: (today) => ({ from: `${today.slice(0, 4)}-01-01`, to: today }),
 };
-/** Long before any event, so that a range has others before it. */
+/** Long before any event, so that a range has others before it, and long after; years of four digits sort as text. */
 export const EARLIEST: LocalDay = '1970-01-01';
+export const LATEST: LocalDay = '2199-12-31';
 export const DEFAULT_RANGE = '7d';
 export const COMPARES: readonly string[] = ['previous_period', 'previous_year'] satisfies Compare[];
 /** Buckets of a moving average. */
@@ -153,12 +154,14 @@ class Reader {
     }
     if (range !== undefined) this.refuse('range', range, 'nothing beside from and to');
     for (const [name, value] of [['from', from], ['to', to]] as const) {
-      if (value === undefined || !isDay(value) || value < EARLIEST) this.refuse(name, value, `a date that exists, YYYY-MM-DD, from ${EARLIEST} on; from and to go together`);
+      if (!isAskable(value)) this.refuse(name, value, `a date that exists, YYYY-MM-DD, from ${EARLIEST} to ${LATEST}; from and to go together`);
     }
-    if (from === undefined || to === undefined || !isDay(from) || !isDay(to)) return fallback;
+    // What is refused is not reckoned with either: to compare it would mean to count all days there are.
+    if (!isAskable(from) || !isAskable(to)) return fallback;
     if (from > to) this.refuse('from', from, `a date not after to, ${to}`);
     else if (isLonger({ from, to }, maxDays)) this.refuse('from', from, `${most}, up to ${to}`);
-    return { from, to };
+    else return { from, to };
+    return fallback;
   }
 
   /** The range that another is compared with, if one is asked for. */
@@ -208,6 +211,10 @@ class Reader {
   finish(): void {
     if (this.errors.length > 0) throw Problem.ofFields(this.status, this.errors);
   }
+}
+
+function isAskable(value: string | undefined): value is LocalDay {
+  return value !== undefined && isDay(value) && value >= EARLIEST && value <= LATEST;
 }
 
 function isLonger({ from, to }: Range, days: number): boolean {

@@ -25,18 +25,21 @@ export interface Allowance {
 /** Keys whose buckets are remembered; one that is forgotten begins with a full one. */
 const MAX_KEYS = 10_000;
 
+/** Tokens of a request: a millisecond fills `per_second` of them, so that they are whole numbers and nothing is lost in adding up. */
+const REQUEST = 1000;
+
 /** Takes one request from the bucket of a key, if there is one in it. */
 export function rateLimiter(clock: Clock): (id: string, limit: RateLimit) => Allowance {
   const buckets = new QuickLRU<string, { tokens: number; at: number }>({ maxSize: MAX_KEYS });
   return (id, { per_second, burst }) => {
     const now = clock();
-    const { tokens: before, at } = buckets.get(id) ?? { tokens: burst, at: now };
+    const { tokens: before, at } = buckets.get(id) ?? { tokens: burst * REQUEST, at: now };
     // A clock that is set back fills nothing.
-    const filled = Math.min(burst, before + (Math.max(0, now - at) / 1000) * per_second);
-    const allowed = filled >= 1;
-    const tokens = allowed ? filled - 1 : filled;
+    const filled = Math.min(burst * REQUEST, before + Math.max(0, now - at) * per_second);
+    const allowed = filled >= REQUEST;
+    const tokens = allowed ? filled - REQUEST : filled;
     buckets.set(id, { tokens, at: now });
-    const seconds = (missing: number) => Math.ceil(Math.max(0, missing) / per_second);
-    return { allowed, remaining: Math.floor(tokens), fullInS: seconds(burst - tokens), nextInS: seconds(1 - tokens) };
+    const seconds = (missing: number) => Math.ceil(Math.max(0, missing) / (per_second * REQUEST));
+    return { allowed, remaining: Math.floor(tokens / REQUEST), fullInS: seconds(burst * REQUEST - tokens), nextInS: seconds(REQUEST - tokens) };
   };
 }

@@ -151,12 +151,15 @@ function itemOf(job: Job): StoreItem {
   return { pk: 'reprocess', sk: job.id, job: { ...job } } as unknown as StoreItem;
 }
 
+/** As `beginReprocess` names them: two hours. */
+const JOB_ID = /^[\dT-]{13}_[\dT-]{13}(_replay)?$/;
+
 /**
  * Asks a job to do no more; what it has sent on its way is still done.
  * @returns the job; undefined where there is none that is not over
  */
 export async function cancelReprocess(id: string, registry: Store): Promise<Job | undefined> {
-  const job = await readJob(registry, id);
+  const job = JOB_ID.test(id) ? await readJob(registry, id) : undefined;
   if (!job || isOver(job)) return undefined;
   // Beside the job, which its next step writes without looking.
   await registry.put([{ pk: 'cancel', sk: id }]);

@@ -5,7 +5,7 @@ import { METRICS, OTHER, addSums, rounded, type MetricName, type Sums } from './
 import type { Store, StoreItem } from './ports.ts';
 import { movingAverage } from './moving-average.ts';
 import { beforeBuckets, type BreakdownQuery, type Filter, type FunnelQuery, type Range, type RangeQuery, type StatsQuery, type TimeseriesQuery } from './query.ts';
-import { Sketch } from './sketch.ts';
+import { Sketch, countOf } from './sketch.ts';
 import { dayAfter, daysBetween, localDayAt, localHourAt, offsetAt, startOfLocalDay, type LocalDay } from './zone.ts';
 
 export type MetricValues = { [K in MetricName]?: number | null };
@@ -32,28 +32,46 @@ export interface FunnelResult {
   share: number | null;
 }
 
-/** What buckets add up to; visitors are merged only where they are asked for. */
+/** What buckets add up to; visitors are merged only where they are asked for, and only where there is more than one sketch of them. */
 class Total {
   private readonly sums: Sums = {};
-  private readonly sketch: Sketch | undefined;
+  private readonly counted: boolean;
+  private only: Uint8Array | undefined;
+  private merged: Sketch | undefined;
 
   constructor(private readonly metrics: readonly MetricName[]) {
-    this.sketch = metrics.includes('visitors') ? new Sketch() : undefined;
+    this.counted = metrics.includes('visitors');
   }
 
   add({ sums, sketch }: { sums: Sums; sketch?: Uint8Array }): void {
     addSums(this.sums, sums);
-    if (sketch) this.sketch?.merge(sketch);
+    if (!sketch || !this.counted) return;
+    if (!this.merged && !this.only) {
+      this.only = sketch;
+      return;
+    }
+    this.merged ??= sketchOf(this.only!);
+    this.merged.merge(sketch);
+  }
+
+  private visitors(): number {
+    return this.merged?.count() ?? (this.only ? countOf(this.only) : 0);
   }
 
   /** The metrics; rates are divided here and nowhere else. */
   values(): MetricValues {
     const values: MetricValues = {};
     for (const name of this.metrics) {
-      values[name] = METRICS[name].of(this.sums, () => this.sketch?.count() ?? 0);
+      values[name] = METRICS[name].of(this.sums, () => this.visitors());
     }
     return values;
   }
+}
+
+function sketchOf(bytes: Uint8Array): Sketch {
+  const sketch = new Sketch();
+  sketch.merge(bytes);
+  return sketch;
 }
 
 /** What is asked for of days: of a site, or of one value of a dimension. */
@@ -229,11 +247,13 @@ class Slots {
 async function daySlots(metrics: Store, query: TimeseriesQuery, hidden: Set<LocalDay>): Promise<Slot[]> {
   const days = await daysOf(metrics, query, hidden);
   const slots = new Slots(query.metrics);
+  const lastDays = new Map<Slot, LocalDay>();
   for (const day of daysBetween(query.from, query.to)) {
     const slot = slots.at(query.interval === 'month' ? `${day.slice(0, 7)}-01` : day);
     for (const part of days.get(day) ?? []) slot.total.add(part);
-    slot.end = startOfLocalDay(query.time_zone, dayAfter(day));
+    lastDays.set(slot, day);
   }
+  for (const [slot, day] of lastDays) slot.end = startOfLocalDay(query.time_zone, dayAfter(day));
   return slots.all();
 }
 

@@ -86,38 +86,8 @@ export class Sketch {
    * @throws Error on anything else; some of it may have been added then
    */
   merge(bytes: Uint8Array): void {
-    const { length } = bytes;
-    if (bytes[0] === EXACT_KIND && length % 4 === 1 && length <= 1 + EXACT * 4) {
-      const view = new DataView(bytes.buffer, bytes.byteOffset, length);
-      for (let i = 1, before = 0; i < length; i += 4) {
-        const entry = view.getUint32(i);
-        const visitor = Math.floor(entry / RANKS);
-        if (visitor <= before || visitor % FINGERPRINTS === 0) {
-          throw new Error(`a sketch with visitor ${visitor} after ${before}: accepts visitors with fingerprints, in ascending order`);
-        }
-        this.add(entry);
-        before = visitor;
-      }
-    } else if (bytes[0] === SPARSE_KIND && length % 3 === 1) {
-      const registers = this.onlyRegisters();
-      for (let i = 1, before = -1; i < length; i += 3) {
-        const bucket = (bytes[i]! << 8) | bytes[i + 1]!;
-        if (bucket <= before) throw new Error(`a sketch with register ${bucket} after ${before}: accepts registers in ascending order`);
-        check(bucket, bytes[i + 2]!);
-        registers.raise(bucket, bytes[i + 2]!);
-        before = bucket;
-      }
-    } else if (bytes[0] === DENSE_KIND && length === 1 + REGISTERS) {
-      const registers = this.onlyRegisters();
-      for (let bucket = 0; bucket < REGISTERS; bucket++) {
-        const rank = bytes[bucket + 1]!;
-        if (rank === 0) continue;
-        check(bucket, rank);
-        registers.raise(bucket, rank);
-      }
-    } else {
-      throw new Error(`a sketch of ${length} bytes, kind ${bytes[0]}: accepts what Sketch.bytes wrote`);
-    }
+    const registers = isExact(bytes) ? undefined : this.onlyRegisters();
+    readBytes(bytes, (entry) => { this.add(entry); }, (bucket, rank) => { registers!.raise(bucket, rank); });
   }
 
   /** The same bytes for the same visitors: at most 513 while exact; of registers the shorter kind, at most 4,097. */
@@ -133,6 +103,63 @@ export class Sketch {
   /** The number of unique visitors, a whole number ≥ 0: exact, or estimated from registers. */
   count(): number {
     return this.registers?.count() ?? this.visitors.size;
+  }
+}
+
+/**
+ * The number of unique visitors in a sketch's bytes: what `merge` into an empty one and `count` say, without registers
+ * that have to be filled first.
+ * @throws Error on what is no sketch
+ */
+export function countOf(bytes: Uint8Array): number {
+  const having = new Uint16Array(MAX_RANK + 1);
+  let visitors = 0;
+  let used = 0;
+  readBytes(bytes, () => { visitors++; }, (_, rank) => {
+    used++;
+    having[rank]!++;
+  });
+  if (isExact(bytes)) return visitors;
+  having[0] = REGISTERS - used;
+  return estimate(having);
+}
+
+function isExact(bytes: Uint8Array): boolean {
+  return bytes[0] === EXACT_KIND;
+}
+
+/** Tells what bytes hold: visitors as entries, or registers that saw somebody. Throws on what is no sketch. */
+function readBytes(bytes: Uint8Array, visit: (entry: number) => void, register: (bucket: number, rank: number) => void): void {
+  const { length } = bytes;
+  if (isExact(bytes) && length % 4 === 1 && length <= 1 + EXACT * 4) {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, length);
+    for (let i = 1, before = 0; i < length; i += 4) {
+      const entry = view.getUint32(i);
+      const visitor = Math.floor(entry / RANKS);
+      if (visitor <= before || visitor % FINGERPRINTS === 0) {
+        throw new Error(`a sketch with visitor ${visitor} after ${before}: accepts visitors with fingerprints, in ascending order`);
+      }
+      check(Math.floor(visitor / FINGERPRINTS), entry % RANKS);
+      visit(entry);
+      before = visitor;
+    }
+  } else if (bytes[0] === SPARSE_KIND && length % 3 === 1) {
+    for (let i = 1, before = -1; i < length; i += 3) {
+      const bucket = (bytes[i]! << 8) | bytes[i + 1]!;
+      if (bucket <= before) throw new Error(`a sketch with register ${bucket} after ${before}: accepts registers in ascending order`);
+      check(bucket, bytes[i + 2]!);
+      register(bucket, bytes[i + 2]!);
+      before = bucket;
+    }
+  } else if (bytes[0] === DENSE_KIND && length === 1 + REGISTERS) {
+    for (let bucket = 0; bucket < REGISTERS; bucket++) {
+      const rank = bytes[bucket + 1]!;
+      if (rank === 0) continue;
+      check(bucket, rank);
+      register(bucket, rank);
+    }
+  } else {
+    throw new Error(`a sketch of ${length} bytes, kind ${bytes[0]}: accepts what Sketch.bytes wrote`);
   }
 }
 
@@ -181,16 +208,19 @@ class Registers {
     return sparse;
   }
 
-  /** Algorithm 6 of Ertl (2017), rounded. */
   count(): number {
-    const { having } = this;
-    if (having[0] === REGISTERS) return 0;
-    let z = REGISTERS * tau(1 - having[MAX_RANK]! / REGISTERS);
-    for (let rank = MAX_RANK - 1; rank >= 1; rank--) z = 0.5 * (z + having[rank]!);
-    z += REGISTERS * sigma(having[0]! / REGISTERS);
-    // There are no more than 2^64 visitors to tell apart; registers all at their end would say infinity.
-    return Math.round(Math.min(2 ** 64, (REGISTERS * REGISTERS) / (2 * Math.LN2 * z)));
+    return estimate(this.having);
   }
+}
+
+/** Algorithm 6 of Ertl (2017), rounded. @param having how many registers have each rank */
+function estimate(having: Uint16Array): number {
+  if (having[0] === REGISTERS) return 0;
+  let z = REGISTERS * tau(1 - having[MAX_RANK]! / REGISTERS);
+  for (let rank = MAX_RANK - 1; rank >= 1; rank--) z = 0.5 * (z + having[rank]!);
+  z += REGISTERS * sigma(having[0]! / REGISTERS);
+  // There are no more than 2^64 visitors to tell apart; registers all at their end would say infinity.
+  return Math.round(Math.min(2 ** 64, (REGISTERS * REGISTERS) / (2 * Math.LN2 * z)));
 }
 
 /** σ of Ertl (2017), algorithm 6: what the registers that saw nobody say. 0 ≤ x < 1. */

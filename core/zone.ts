@@ -9,16 +9,20 @@ export type LocalDay = string;
 /** A zone's offsets from UTC in ms by quarter, and where its days begin; bounded by the zones that exist. */
 interface Zone { format: Intl.DateTimeFormat; offsets: QuickLRU<number, number>; starts: QuickLRU<LocalDay, number> }
 
-const zones = new QuickLRU<string, Zone>({ maxSize: 700 });
+const zones = new Map<string, Zone>();
+/** Clients may write a zone's name in any mixture of small letters and capitals: all of them share one zone. */
+const spellings = new QuickLRU<string, Zone>({ maxSize: 1000 });
 
 function zoneOf(timeZone: string): Zone {
-  let zone = zones.get(timeZone);
+  let zone = spellings.get(timeZone);
   if (!zone) {
     const format = new Intl.DateTimeFormat('en-US', {
       timeZone, hourCycle: 'h23', year: 'numeric', month: 'numeric', day: 'numeric', hour: 'numeric', minute: 'numeric', second: 'numeric',
     });
-    zone = { format, offsets: new QuickLRU({ maxSize: 10_000 }), starts: new QuickLRU({ maxSize: 1000 }) };
-    zones.set(timeZone, zone);
+    const name = format.resolvedOptions().timeZone;
+    zone = zones.get(name) ?? { format, offsets: new QuickLRU({ maxSize: 2_000 }), starts: new QuickLRU({ maxSize: 1000 }) };
+    zones.set(name, zone);
+    spellings.set(timeZone, zone);
   }
   return zone;
 }

@@ -155,7 +155,8 @@ function checkReprocess(body: unknown, now: number): Reprocess & { dry_run: bool
 
 /** @param scopes what a key of that route can be; where it is one only, it need not be named */
 function checkKey(body: unknown, scopes: readonly Scope[]): { scope: Scope; label: string } {
-  const { scope = scopes.length === 1 ? scopes[0] : undefined, label = '', ...rest } = (typeof body === 'object' && body !== null ? body : {}) as Record<string, unknown>;
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) throw new Problem(422, `the body ${quote(body)}: accepts an object with scope and label`);
+  const { scope = scopes.length === 1 ? scopes[0] : undefined, label = '', ...rest } = body as Record<string, unknown>;
   const errors: FieldError[] = Object.keys(rest).map((name) => ({ parameter: name, value: quote(rest[name]), accepts: 'nothing: the fields are scope and label' }));
   if (!(scopes as readonly unknown[]).includes(scope)) errors.push({ parameter: 'scope', value: quote(scope ?? null), accepts: scopes.join(' or ') });
   if (typeof label !== 'string' || label.length > 100) errors.push({ parameter: 'label', value: quote(label), accepts: 'text of at most 100 characters' });

@@ -135,9 +135,9 @@ function authorized(keys: Keys, sites: Sites): Middleware {
       const key = await keys.find(event.headers.authorization);
       if (!key) throw new Problem(401, 'Authorization: accepts Bearer and a key, ff_…, that has not been revoked', { 'www-authenticate': 'Bearer' });
       const named = event.pathParameters?.site;
-      if (key.site !== undefined && named !== undefined && key.site !== named) throw noSuchSite(named);
       if (key.site !== undefined) event.site = await readSite(key.site, sites);
       if (key.scope === 'read') Object.assign(event.answerHeaders, shared(event.headers.origin, event.site));
+      if (key.site !== undefined && named !== undefined && key.site !== named) throw noSuchSite(named);
       if (!scopes.includes(key.scope)) throw new Problem(403, `a ${key.scope} key: this route accepts ${scopes.join(' and ')} keys`);
       event.key = key;
     },
@@ -173,17 +173,13 @@ function known(): Middleware {
       const names: readonly string[] = routeOf(event.routeKey)?.parameters ?? [];
       event.parameters = parametersOf(event.rawQueryString);
       const errors = [...event.parameters].flatMap(([name, values]): FieldError[] => {
-        if (!names.includes(name)) return [{ parameter: name.slice(0, MOST_NAME), value: quote(values[0]), accepts: names.length === 0 ? 'nothing: there are no parameters' : `nothing: the parameters are ${names.join(', ')}` }];
+        if (!names.includes(name)) return [{ parameter: name, value: quote(values[0]), accepts: names.length === 0 ? 'nothing: there are no parameters' : `nothing: the parameters are ${names.join(', ')}` }];
         return values.length > 1 ? [{ parameter: name, value: quote(values.join(' and ')), accepts: 'one value' }] : [];
       });
-      if (errors.length > 0) throw Problem.ofFields(400, errors.slice(0, MOST_ERRORS));
+      if (errors.length > 0) throw Problem.ofFields(400, errors);
     },
   };
 }
-
-/** Wrong parameters that an answer names, and characters of a name. */
-const MOST_ERRORS = 20;
-const MOST_NAME = 80;
 
 /** Refuses a body over the route's limit: API Gateway itself hands on up to 10 MB. */
 function limited(): Middleware {

@@ -92,7 +92,7 @@ async function collectPixel(request: IncomingMessage, response: ServerResponse, 
 }
 
 async function collectBeacon(request: IncomingMessage, response: ServerResponse, ports: HttpPorts): Promise<void> {
-  const body = await bodyOf(request, LIMITS.beacon.bytes);
+  const body = await bodyOf(request, LIMITS.beacon.bytes, CORS);
   await store(beaconEnvelope(factsOf(request, ports), body), ports);
   response.writeHead(204, CORS).end();
 }
@@ -131,7 +131,7 @@ function factsOf(request: IncomingMessage, { clock, trustProxy }: HttpPorts): Re
 const DRAIN_BYTES = 32 * 1024 * 1024;
 
 /** Reads a body of at most `limit` bytes. Throws 413 on more, and whatever the socket says when the client goes away. */
-async function bodyOf(request: IncomingMessage, limit: number): Promise<string> {
+async function bodyOf(request: IncomingMessage, limit: number, headers: Record<string, string> = {}): Promise<string> {
   let chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
@@ -140,7 +140,7 @@ async function bodyOf(request: IncomingMessage, limit: number): Promise<string> 
     else chunks = [];
     if (bytes > DRAIN_BYTES) break;
   }
-  if (bytes > limit) throw new Problem(413, `the body: accepts at most ${limit} bytes`, { ...CORS, connection: 'close' });
+  if (bytes > limit) throw new Problem(413, `the body: accepts at most ${limit} bytes`, { ...headers, connection: 'close' });
   return Buffer.concat(chunks).toString('utf8');
 }
 

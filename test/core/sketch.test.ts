@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { EXACT, REGISTERS, Sketch } from '../../core/sketch.ts';
+import { EXACT, REGISTERS, Sketch, countOf } from '../../core/sketch.ts';
 
 const SEED = 20261120;
 /** 1.04 ÷ √4096. */
@@ -238,6 +238,17 @@ test('1 to 128 visitors are counted exactly (seeds 1 to 2000)', () => {
     shared += EXACT - pairs.size;
   }
   assert.ok(shared <= 4, `${shared} pairs were shared`);
+});
+
+test('the bytes of a sketch count as many as the sketch', () => {
+  for (const count of [0, 1, 127, 128, 129, 1000, 1400, 5000, 50_000]) {
+    const sketch = sketchOf(count, SEED);
+    assert.equal(countOf(sketch.bytes()), sketch.count(), String(count));
+  }
+});
+
+test('what is no sketch is not counted', () => {
+  for (const bytes of [[], [3], [2, 0, 0, 0], [0, 0, 1], [0, 0, 1, 64], [1, 0], [2, 0, 4, 0, 65, 0, 4, 0, 65]]) assert.throws(() => countOf(Uint8Array.from(bytes)), /accepts/, String(bytes));
 });
 
 /** The table of docs/visitors.md. Seeds are 1 to so many: as many as take little time. */
