@@ -1,6 +1,6 @@
 // The command `npm run cost -- --events-per-day 1e9 --per-request 10`: makes the stacks in memory, reads from their
 // templates what a bill depends on, and prints what each service costs a day. next: lib/cost.ts
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { App } from 'aws-cdk-lib';
@@ -26,7 +26,9 @@ export function templatesOf(environment: EnvironmentName, changed: Settings = {}
     const app = new App({ outdir, context });
     const settings = resolved({ ...ENVIRONMENTS[environment], ...changed });
     const data = new DataStack(app, 'data', settings);
-    const service = new ServiceStack(app, 'service', { data, settings, code: () => Code.fromInline('exports.handler = async () => {};') });
+    const folder = join(outdir, 'pages');
+    mkdirSync(folder);
+    const service = new ServiceStack(app, 'service', { data, settings, code: () => Code.fromInline('exports.handler = async () => {};'), pages: { folder, snippet: '' } });
     const assembly = app.synth({ skipValidation: true });
     return [data, service].map(({ stackName }) => assembly.getStackByName(stackName).template as Template);
   } finally {

@@ -24,6 +24,8 @@ const LOG_LINE = AccessLogFormat.custom(JSON.stringify({
 
 export class Collect extends Construct {
   readonly api: RestApi;
+  /** Where the doors are, with a slash at its end. */
+  readonly address: string;
 
   constructor(scope: Construct, id: string, { stream, settings }: { stream: Stream; settings: Resolved }) {
     super(scope, id);
@@ -53,6 +55,7 @@ export class Collect extends Construct {
       }),
     });
 
+    this.address = domains.collect ? `https://${domains.collect.name}/` : this.api.url;
     const role = roleOf(this, 'Role', 'apigateway.amazonaws.com', [allow(['kinesis:PutRecord'], stream.streamArn)]);
     const putRecord = (template: string, success: IntegrationResponse) => new AwsIntegration({
       service: 'kinesis',

@@ -6,7 +6,7 @@ import { PREFIXES, type FunctionName } from '../lambdas/environment.ts';
 import { Collect } from './collect.ts';
 import type { DataStack } from './data.ts';
 import { Deliver } from './deliver.ts';
-import { Pages } from './pages.ts';
+import { Pages, type BuiltPages } from './pages.ts';
 import { Rollup } from './rollup.ts';
 import { Serve } from './serve.ts';
 import type { Resolved } from './settings.ts';
@@ -17,25 +17,25 @@ export interface ServiceProps {
   settings: Resolved;
   /** The code of each function. */
   code: (name: FunctionName) => Code;
+  pages: BuiltPages;
 }
 
 export class ServiceStack extends Stack {
-  constructor(scope: App, id: string, { data, settings, code }: ServiceProps) {
+  constructor(scope: App, id: string, { data, settings, code, pages: built }: ServiceProps) {
     super(scope, id, { description: 'Footfall: the pipeline' });
     const defaults = { code, logDays: settings.logDays };
     const collect = new Collect(this, 'Collect', { stream: data.stream, settings });
     const deliver = new Deliver(this, 'Deliver', { data, defaults, settings });
     const rollup = new Rollup(this, 'Rollup', { data, deliver, defaults, settings });
     const serve = new Serve(this, 'Serve', { data, defaults, settings });
-    const pages = new Pages(this, 'Pages', { api: serve.api, settings });
+    const pages = new Pages(this, 'Pages', { api: serve.api, collect: collect.address, built, settings });
     const watch = new Watch(this, 'Watch', { data, collect, deliver, rollup, serve, settings });
     serve.takeBackOn(watch.ofReaders);
     this.acknowledge(data);
 
-    new CfnOutput(this, 'BrowserDoors', { value: collect.api.url, description: 'p.gif and e are under this address' });
+    new CfnOutput(this, 'BrowserDoors', { value: collect.address, description: 'p.gif and e are under this address' });
     new CfnOutput(this, 'Api', { value: serve.api.apiEndpoint, description: 'The API and the server door' });
-    new CfnOutput(this, 'Page', { value: `https://${pages.distribution.distributionDomainName}`, description: 'The merchant\'s page' });
-    new CfnOutput(this, 'PageBucket', { value: pages.bucket.bucketName, description: 'Where the page\'s files belong' });
+    new CfnOutput(this, 'Page', { value: `https://${settings.domains.pages?.name ?? pages.distribution.distributionDomainName}`, description: 'The merchant\'s page; the operator\'s is under /admin' });
   }
 
   private acknowledge(data: DataStack): void {

@@ -45,6 +45,9 @@ const RULES: [rule: string, concerns: (i: Import) => boolean, allowed: (i: Impor
   ['lib/ never imports bin/, and nobody else imports either', ({ what }) => /^(lib|bin)\//.test(what), ({ from, what }) => from.startsWith('lib/') ? what.startsWith('lib/') : from.startsWith('bin/')],
   ['the CDK is imported only in lib/ and bin/', ({ what }) => /^(aws-cdk-lib|constructs|cdk-nag)(\/|$)/.test(what), ({ from }) => /^(lib|bin)\//.test(from)],
   ['lambdas/environment.ts imports nothing, so that lib/ brings no SDK with it', ({ from }) => from === 'lambdas/environment.ts', () => false],
+  ['tracker/ imports nothing of the project', ({ from, what }) => from.startsWith('tracker/') && isProject(what), () => false],
+  ['dashboard/ takes from the project only core/', ({ from, what }) => from.startsWith('dashboard/') && isProject(what), ({ what }) => /^(dashboard|core)\//.test(what)],
+  ['only bin/ imports what is built for browsers', ({ what }) => /^(tracker|dashboard)\//.test(what), ({ from }) => /^(tracker|dashboard|bin)\//.test(from)],
   ['the program never imports bench/ or test/', ({ from }) => !from.startsWith('bench/'), ({ what }) => !/^(bench|test)\//.test(what)],
 ];
 

@@ -167,8 +167,8 @@ test('a key is listed with the day it was last used on, which is written once a 
   const lastUse = async () => (await listKeys(registry, 'shop')).map(({ last_used_on }) => last_used_on);
   assert.deepEqual(await lastUse(), [null]);
   let writes = 0;
-  const { put } = registry;
-  registry.put = (items) => { writes++; return put.call(registry, items); };
+  const put = registry.put.bind(registry);
+  registry.put = (items) => { writes++; return put(items); };
   await find();
   await find();
   assert.deepEqual([await lastUse(), writes], [['2026-11-20'], 1]);

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { runInNewContext } from 'node:vm';
 import { Bucket } from 'aws-cdk-lib/aws-s3';
 import { ENVIRONMENTS, type EnvironmentName } from '../../bin/footfall.ts';
 import { ROW_COLUMNS } from '../../core/event.ts';
@@ -10,7 +11,7 @@ import { CHANGE_COLUMNS, HOUR_COLUMNS, STEP_COLUMNS } from '../../core/metrics.t
 import { ROUTES } from '../../core/routes.ts';
 import { resolved } from '../../lib/settings.ts';
 import { ENVIRONMENT } from '../../lambdas/environment.ts';
-import { at, functionName, ofType, only, synthesised, synthesisedWith, word, type Json, type Resource } from './synth.ts';
+import { at, functionName, ofType, only, synthesised, synthesisedWith, word, type Json, type Resource, type Template } from './synth.ts';
 
 const NAMES = Object.keys(ENVIRONMENTS) as EnvironmentName[];
 
@@ -39,9 +40,12 @@ test('A setting that AWS would not take is refused by name', () => {
   assert.equal(resolved({ rawDays: 7 }).rawDays, 7);
 });
 
+/** All but the one that uploads the pages, which is the CDK's. */
+const ownFunctions = (template: Template) => ofType(template, 'AWS::Lambda::Function').filter(([id]) => !id.startsWith('CustomCDKBucketDeployment'));
+
 test('Each function has its own variables and no others', () => {
   for (const name of NAMES) {
-    const functions = new Map(ofType(synthesised(name).service, 'AWS::Lambda::Function').map(([id, { Environment }]) => [functionName(id), at(Environment, 'Variables')]));
+    const functions = new Map(ownFunctions(synthesised(name).service).map(([id, { Environment }]) => [functionName(id), at(Environment, 'Variables')]));
     assert.deepEqual([...functions.keys()].sort(), Object.keys(ENVIRONMENT).sort());
     for (const [id, variables] of functions) assert.deepEqual(Object.keys(variables as object).sort(), ['SERVICE', ...ENVIRONMENT[id as keyof typeof ENVIRONMENT]].sort(), id);
   }
@@ -64,7 +68,7 @@ test('Of the browser doors no answer of the stream passes for a success but a su
 test('Functions run on arm64 with Node 24 and write into a log that ends', () => {
   const { service } = synthesised('small');
   const logs = new Map(ofType(service, 'AWS::Logs::LogGroup').map(([id, { RetentionInDays }]) => [id, RetentionInDays]));
-  for (const [id, { Runtime, Architectures, LoggingConfig }] of ofType(service, 'AWS::Lambda::Function')) {
+  for (const [id, { Runtime, Architectures, LoggingConfig }] of ownFunctions(service)) {
     assert.deepEqual([Runtime, Architectures], ['nodejs24.x', ['arm64']], id);
     assert.equal(logs.get(at(LoggingConfig, 'LogGroup', 'Ref') as string), 30, id);
   }
@@ -253,3 +257,24 @@ for (const which of ['data', 'service'] as const) {
     assert.equal(text, readFileSync(file, 'utf8'));
   });
 }
+
+test('The pages are uploaded with how long each may be kept, and the snippet and the pages know where the doors are', () => {
+  const { service } = synthesised('small');
+  const uploads = ofType(service, 'Custom::CDKBucketDeployment').map(([id, { SystemMetadata, Prune, SourceMarkers }]) => [id.replace(/CustomResource.*$/, ''), at(SystemMetadata, 'cache-control'), Prune, JSON.stringify(SourceMarkers ?? '')] as const);
+  assert.deepEqual(uploads.map(([id, kept, prune]) => [id, kept, prune]).sort(), [
+    ['PagesAssets', 'public, max-age=31536000, immutable', false],
+    ['PagesConfig', 'no-cache', false],
+    ['PagesFiles', 'no-cache', false],
+    ['PagesSnippet', 'public, max-age=3600', false],
+  ]);
+  for (const [id, , , markers] of uploads.filter(([id]) => /Config|Snippet/.test(id))) assert.match(markers, /CollectDoors/, id);
+  const { DependsOn = [] } = service.Resources[Object.keys(service.Resources).find((id) => id.startsWith('PagesFilesCustomResource'))!]!;
+  assert.ok(DependsOn.some((id) => id.startsWith('PagesAssets')), String(DependsOn));
+});
+
+test('The address of a page is not always the name of its file', () => {
+  const { FunctionCode } = only(synthesised('small').service, 'AWS::CloudFront::Function');
+  const handler = runInNewContext(`${FunctionCode as string}; handler`) as (event: { request: { uri: string } }) => { uri: string };
+  const fileOf = (uri: string) => handler({ request: { uri } }).uri;
+  assert.deepEqual(['/', '/admin', '/admin/', '/t.js', '/assets/page-00000000.js', '/constructor'].map(fileOf), ['/index.html', '/admin.html', '/admin.html', '/t.js', '/assets/page-00000000.js', '/constructor']);
+});

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { App, type Stack } from 'aws-cdk-lib';
 import { Code } from 'aws-cdk-lib/aws-lambda';
+import { COLLECT_ELSEWHERE } from '../../core/pages.ts';
 import { footfall, type EnvironmentName } from '../../bin/footfall.ts';
 import { ENVIRONMENT, type FunctionName } from '../../lambdas/environment.ts';
 import { DataStack } from '../../lib/data.ts';
@@ -34,7 +35,7 @@ export function synthesised(environment: EnvironmentName, careless?: (stack: Sta
   const before = made.get(environment);
   if (before && !careless) return before;
   const one = synthesise({ environment }, (app) => {
-    const stacks = footfall(app, NO_CODE);
+    const stacks = footfall(app, NO_CODE, BUILT_PAGES);
     careless?.(stacks.data);
     return stacks;
   });
@@ -47,10 +48,12 @@ export function synthesisedWith(settings: Settings): Synthesised {
   return synthesise({}, (app) => {
     const all = resolved(settings);
     const data = new DataStack(app, 'test-data', all);
-    return { data, service: new ServiceStack(app, 'test', { data, settings: all, code: NO_CODE }) };
+    return { data, service: new ServiceStack(app, 'test', { data, settings: all, code: NO_CODE, pages: BUILT_PAGES }) };
   });
 }
 
+/** Pages as they are built, but of one file each. */
+const BUILT_PAGES = { folder: join(import.meta.dirname, '..', 'fixtures', 'pages'), snippet: `fetch("${COLLECT_ELSEWHERE}e");` };
 const NO_CODE = () => Code.fromInline('exports.handler = async () => {};');
 
 function synthesise(more: Record<string, string>, make: (app: App) => { data: Stack; service: Stack }): Synthesised {
