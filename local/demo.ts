@@ -98,12 +98,22 @@ function introduction(url: string, readKey: string): string[] {
   ];
 }
 
-interface DemoOptions { minutes: number; seed: number; dataFolder: string; port: number; say: Say; signal: AbortSignal }
+export interface DemoOptions {
+  /** How long visitors come. */
+  minutes: number;
+  seed: number;
+  dataFolder: string;
+  /** 0 = any free port. */
+  port: number;
+  /** A data folder from before holds only the digest of its admin key, so the demo brings one. */
+  adminKey: string;
+  /** Takes what the person at the terminal reads, line by line. */
+  say: Say;
+  signal: AbortSignal;
+}
 
 /** Runs the demo until the signal; then everything is stopped. Sends for so many minutes only, and to its own server only. */
-async function demo({ minutes, seed, dataFolder, port, say, signal }: DemoOptions): Promise<void> {
-  // A data folder from before holds only the digest of its admin key, so the demo brings a new one.
-  const adminKey = process.env.FOOTFALL_ADMIN_KEY || newKey('admin');
+export async function demo({ minutes, seed, dataFolder, port, adminKey, say, signal }: DemoOptions): Promise<void> {
   const server = await start({ dataFolder, port, host: '127.0.0.1', adminKey, report: say });
   try {
     const client = new Client({ url: server.url, key: server.adminKey, report: say });
@@ -158,7 +168,7 @@ async function main(): Promise<void> {
   process.once('SIGINT', () => { ending.abort(); });
   process.once('SIGTERM', () => { ending.abort(); });
   const say = (line: string) => { process.stdout.write(`${line}\n`); };
-  await demo({ minutes, seed, dataFolder: process.env.FOOTFALL_DATA || join('data', 'demo'), port, say, signal: ending.signal });
+  await demo({ minutes, seed, dataFolder: process.env.FOOTFALL_DATA || join('data', 'demo'), port, adminKey: process.env.FOOTFALL_ADMIN_KEY || newKey('admin'), say, signal: ending.signal });
 }
 
 if (isMain(import.meta.filename)) {
