@@ -108,7 +108,7 @@ function useDoors(): string | undefined {
 export function Snippet({ site }: { site: string }) {
   const doors = useDoors();
   if (doors === undefined) return <p class="muted">…</p>;
-  const text = `<script defer src="${window.location.origin}/${SNIPPET}" data-site="${site}"></script>\n<noscript><img src="${doors}p.gif?site=${site}" alt=""></noscript>`;
+  const text = `<script defer src="${window.location.origin}/${SNIPPET}" data-site="${site}"></script>\n<noscript><img src="${doors}p.gif?site=${site}" alt="" referrerpolicy="no-referrer-when-downgrade"></noscript>`;
   return <Copyable text={text} label="Snippet" />;
 }
 

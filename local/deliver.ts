@@ -99,9 +99,11 @@ function* chunks(lines: readonly string[]): Iterable<string> {
   for (let i = 0; i < lines.length; i += 1000) yield lines.slice(i, i + 1000).join('');
 }
 
-/** Removes the raw records that arrived before a day (YYYY-MM-DD). */
-export async function removeRawBefore(day: string, lakeFolder: string): Promise<void> {
-  for (const folder of await filesIn(join(lakeFolder, 'raw'), '')) {
-    if (basename(folder) < `dt=${day}`) await removeAll(folder);
+/** Removes what arrived before a day (YYYY-MM-DD) and is kept as it came, with addresses: raw records, and those that could not become rows. */
+export async function removeRecordsBefore(day: string, lakeFolder: string): Promise<void> {
+  for (const kept of ['raw', 'failed']) {
+    for (const folder of await filesIn(join(lakeFolder, kept), '')) {
+      if (basename(folder) < `dt=${day}`) await removeAll(folder);
+    }
   }
 }

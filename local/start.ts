@@ -15,7 +15,7 @@ import { cachedSites } from '../core/sites.ts';
 import { adminHandler } from '../lambdas/admin.ts';
 import { ingestHandler } from '../lambdas/ingest.ts';
 import { serveHandler } from '../lambdas/serve.ts';
-import { deliverRound, removeRawBefore } from './deliver.ts';
+import { deliverRound, removeRecordsBefore } from './deliver.ts';
 import { httpServer } from './http.ts';
 import { duckdbLake, type LocalLake } from './lake.ts';
 import { openEnvironment } from './lmdb.ts';
@@ -157,7 +157,7 @@ export async function start(options: StartOptions): Promise<Running> {
     every('housekeeping', HOUSEKEEPING_EVERY_MS, 0, async () => {
       await removeOldRuns({ lake, registry, clock }, OLD_RUNS_KEPT_MS);
       await removeExpiredSalts(registry, clock);
-      await removeRawBefore(new Date(clock() - RAW_KEPT_MS).toISOString().slice(0, 10), lakeFolder);
+      await removeRecordsBefore(new Date(clock() - RAW_KEPT_MS).toISOString().slice(0, 10), lakeFolder);
     }, report),
   ];
 

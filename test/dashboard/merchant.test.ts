@@ -229,7 +229,7 @@ browserTest('A site without events shows the snippet to paste; one that was quie
   const { page } = await look(browser, `${served.url}/#key=${key}`);
   await page.getByRole('heading', { name: 'No events yet' }).waitFor();
   assert.equal(await page.getByRole('region', { name: 'Snippet' }).textContent(),
-    `<script defer src="${served.url}/t.js" data-site="new"></script>\n<noscript><img src="${served.url}/p.gif?site=new" alt=""></noscript>`);
+    `<script defer src="${served.url}/t.js" data-site="new"></script>\n<noscript><img src="${served.url}/p.gif?site=new" alt="" referrerpolicy="no-referrer-when-downgrade"></noscript>`);
   const quiet = await lookAt(browser, served, '?from=2026-11-14&to=2026-11-15');
   await quiet.page.getByText(/^There were no events in 14\s?–\s?15 Nov 2026\.$/).waitFor();
   assert.equal(await quiet.page.getByRole('heading', { name: 'No events yet' }).count(), 0);

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 import { readCommits, removeOldRuns } from '../../core/rollup.ts';
-import { removeRawBefore } from '../../local/deliver.ts';
+import { removeRecordsBefore } from '../../local/deliver.ts';
 import { openPipeline } from '../pipeline.ts';
 
 const view = (path: string, visitor: string, more: object = {}) => ({ name: 'page_view', url: `https://shop.example${path}`, visitor, ...more });
@@ -176,18 +176,19 @@ test('Of events of the same moment the one sent first begins the visit', async (
   assert.deepEqual(await pipeline.breakdown('shop', { ...DAY, dimension: 'exit_page' }), { '/p/1': { exits: 8 } });
 });
 
-test('Raw records go when their time is over, and superseded runs when no query reads them any more', async (t) => {
+test('Records as they came go when their time is over, also those that could not become rows, and superseded runs when no query reads them any more', async (t) => {
   const pipeline = await openPipeline(t, '2026-03-10T12:30:00Z');
   await pipeline.site('shop');
   for (const [time, visitor] of [['2026-03-10T12:30:00Z', 'ann'], ['2026-03-11T12:30:00Z', 'bob']] as const) {
     pipeline.at(time);
     await pipeline.send('shop', [view('/', visitor)]);
+    await pipeline.log.put(['no envelope']);
     await pipeline.deliver();
     await pipeline.rollup();
   }
-  await removeRawBefore('2026-03-11', pipeline.lakeFolder);
-  assert.deepEqual(readdirSync(join(pipeline.lakeFolder, 'raw')), ['dt=2026-03-11']);
-  await removeRawBefore('2026-03-11', join(pipeline.lakeFolder, 'not', 'there'));
+  await removeRecordsBefore('2026-03-11', pipeline.lakeFolder);
+  for (const kept of ['raw', 'failed']) assert.deepEqual(readdirSync(join(pipeline.lakeFolder, kept)), ['dt=2026-03-11'], kept);
+  await removeRecordsBefore('2026-03-11', join(pipeline.lakeFolder, 'not', 'there'));
 
   await pipeline.sendBatch('shop', [view('/late', 'cid', { time: '2026-03-10T12:40:00Z' })]);
   await pipeline.deliver();

@@ -211,3 +211,18 @@ browserTest('Another site of the same origin keeps its own', async (t, browser) 
   assert.deepEqual(paths(site.events()), ['page_view /']);
   assert.deepEqual(await stored(page), ['footfall:other:x.1']);
 });
+
+browserTest('There is one request at a time: what happens until the answer waits for it', async (t, browser) => {
+  const site = await openShop(t, browser, { before: 'window.bodies = []; window.fetch = (_, { body }) => new Promise((answer) => { bodies.push(body); window.answer = () => answer({ status: 204 }); })' });
+  const page = await site.open('/');
+  await site.wait(5_000);
+  await page.evaluate(`footfall('click', { n: 0 })`);
+  await site.wait(LONGEST_PAUSE_MS);
+  await page.evaluate(`for (let n = 1; n < 25; n++) footfall('click', { n })`);
+  await site.wait(LONGEST_PAUSE_MS);
+  assert.equal(await page.evaluate('bodies.length'), 1);
+  await page.evaluate('answer()');
+  await site.wait(5_000);
+  const bodies = await page.evaluate<string[]>('bodies');
+  assert.deepEqual(bodies.map((body) => (JSON.parse(body) as { events: { props?: { n: number } }[] }).events.map(({ props }) => props?.n)), [[undefined], Array.from({ length: 25 }, (_, n) => n)]);
+});
