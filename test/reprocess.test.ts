@@ -7,10 +7,11 @@ import { DuckDBInstance } from '@duckdb/node-api';
 import type { APIGatewayProxyEventV2, Context } from 'aws-lambda';
 import { hourAfter, hourOf } from '../core/hour.ts';
 import { newKey, storeKey } from '../core/keys.ts';
+import { writeSite } from '../core/sites.ts';
 import { adminHandler } from '../lambdas/admin.ts';
 import { advanceReprocess, type ShownJob } from '../core/reprocess.ts';
 import type { ShownEstimate } from '../local/client.ts';
-import { MemoryStore, NO_LAKE, NO_TASKS, PACE, httpPorts } from './memory.ts';
+import { MemoryStore, NO_LAKE, NO_TASKS, PACE, httpPorts, siteOf } from './memory.ts';
 import { ADMIN_KEY, BROWSER, api, beacon, countedUntilNow, makeSite, runToEnd, startProcess, temporaryFolder, until } from './process.ts';
 
 const THIS_HOUR = hourOf(Date.now());
@@ -125,12 +126,13 @@ async function asking() {
   let now = CLOCK;
   const registry = new MemoryStore();
   const keys = { read: newKey('read'), write: newKey('write'), admin: newKey('admin') };
+  await writeSite(registry, siteOf());
   for (const scope of ['read', 'write', 'admin'] as const) await storeKey(registry, keys[scope], { scope, label: '', ...(scope !== 'admin' && { site: 'shop' }) }, '');
   const handler = adminHandler({ registry, lake: { ...NO_LAKE, sizeOf: async () => 0 }, tasks: NO_TASKS, clock: () => now++, usdPerTerabyte: 0, rawKeptMs: 0, ...httpPorts(registry, () => now) });
   const ask = async (method: 'GET' | 'POST' | 'DELETE', key: string | undefined, given: { query?: string; body?: string; job?: string } = {}) => {
     const event = {
       version: '2.0', routeKey: `${method} /v1/rollups${given.job === undefined ? '' : '/{job}'}`, pathParameters: { job: given.job }, rawPath: '/v1/rollups', rawQueryString: given.query ?? '', isBase64Encoded: false,
-      headers: key === undefined ? {} : { authorization: `Bearer ${key}` }, requestContext: { requestId: 'request-1' }, body: given.body,
+      headers: key === undefined ? {} : { authorization: `Bearer ${key}` }, requestContext: { requestId: 'request-1', http: { method } }, body: given.body,
     } as unknown as APIGatewayProxyEventV2;
     const { statusCode, body } = await handler(event, {} as Context);
     return { status: statusCode, answer: JSON.parse(body ?? '{}') as Answer };
@@ -202,12 +204,12 @@ test('A body that is no JSON is refused with 400', async () => {
 });
 
 for (const [query, says] of [
-  ['since=2026-11-20T00', /^"since": the parameters are from and to/],
+  ['since=2026-11-20T00', /^since "2026-11-20T00": accepts nothing: the parameters are from, to$/],
   ['from=2026-11-20', /^from "2026-11-20", to "2026-11-20T10": each accepts an hour of UTC/],
   ['to=tomorrow', /^from "tomorrow", to "tomorrow": each accepts an hour of UTC/],
   ['from=2026-11-20T02&to=2026-11-20T01', /from is not after to$/],
   ['to=2026-11-20T11', /not in the future/],
-  ['from=2026-11-20T00&from=2026-11-20T01', /^from: accepts one value$/],
+  ['from=2026-11-20T00&from=2026-11-20T01', /^from "2026-11-20T00 and 2026-11-20T01": accepts one value$/],
   ['from=2026-10-01T00&to=2026-11-20T00', /^from "2026-10-01T00": accepts at most 744 hours up to 2026-11-20T00$/],
 ] as const) {
   test(`The state of ${query} is refused with 400`, async () => {

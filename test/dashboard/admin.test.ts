@@ -42,7 +42,7 @@ browserTest('A site is made, then set otherwise; what is wrong is said at its fi
   await page.getByRole('button', { name: 'Make the site' }).click();
   await page.getByRole('heading', { name: 'Bergschuh' }).waitFor();
   assert.equal(new URL(page.url()).search, '?site=bergschuh');
-  assert.match(await page.getByRole('region', { name: 'Snippet' }).last().textContent() ?? '', /data-site="bergschuh"/);
+  await page.getByRole('region', { name: 'Snippet' }).getByText('data-site="bergschuh"').last().waitFor();
 
   await page.getByLabel('Name', { exact: true }).fill('Bergschuh Zürich');
   await page.getByLabel('Requests a second').fill('20');
