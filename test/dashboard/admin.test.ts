@@ -105,7 +105,7 @@ browserTest('The hours of seven days show their states in words, and what failed
   await page.getByRole('button', { name: '2026-11-20 08:00, counted, 2 events' }).click();
   assert.match(await page.locator('.hour-facts').first().textContent() ?? '', /^Hour2026-11-20 08:00Statecounted.*Events2Sites1Bots0Refused0/);
   await page.keyboard.press('ArrowRight');
-  assert.equal(await asked(page, "document.activeElement?.getAttribute('aria-label')"), '2026-11-20 09:00, nothing came');
+  await page.waitForFunction("document.activeElement?.getAttribute('aria-label') === '2026-11-20 09:00, nothing came'");
   assert.equal(await page.getByRole('button', { name: '2026-11-19 21:00, failed too often, and waits for you' }).count(), 1);
   assert.match(await page.locator('.failures').textContent() ?? '', /^hour#2026-11-19T21 after 5 attempts.*the file is damaged <b>/);
   assert.match(await page.locator('.facts').textContent() ?? '', /Tasks that are parked1need you/);
@@ -123,7 +123,7 @@ browserTest('Hours are recomputed after a dry run; the job is seen, and cancelle
   assert.equal(await page.locator('.estimate dl').textContent(), `Hours1Bytes read${(bytes / 1000).toFixed(1).replace('.0', '')} KBCost$0.00`);
   // Other hours are another question.
   await page.getByLabel('Last hour (UTC)').fill('2026-11-20T08:00');
-  assert.equal(await page.getByRole('button', { name: 'Begin' }).count(), 0);
+  await page.getByRole('button', { name: 'Begin' }).waitFor({ state: 'detached' });
   await page.getByRole('button', { name: 'Dry run' }).click();
   await page.getByRole('button', { name: 'Begin' }).click();
   await page.locator('.job').filter({ hasText: '2026-11-20T07 to 2026-11-20T08Hours are rolled up' }).waitFor();
