@@ -105,7 +105,7 @@ browserTest('The hours of seven days show their states in words, and what failed
   await page.getByRole('button', { name: '2026-11-20 08:00, counted, 2 events' }).click();
   assert.match(await page.locator('.hour-facts').first().textContent() ?? '', /^Hour2026-11-20 08:00Statecounted.*Events2Sites1Bots0Refused0/);
   await page.keyboard.press('ArrowRight');
-  await page.waitForFunction("document.activeElement?.getAttribute('aria-label') === '2026-11-20 09:00, nothing came'");
+  await page.locator('[aria-label="2026-11-20 09:00, nothing came"]:focus').waitFor();
   assert.equal(await page.getByRole('button', { name: '2026-11-19 21:00, failed too often, and waits for you' }).count(), 1);
   assert.match(await page.locator('.failures').textContent() ?? '', /^hour#2026-11-19T21 after 5 attempts.*the file is damaged <b>/);
   assert.match(await page.locator('.facts').textContent() ?? '', /Tasks that are parked1need you/);

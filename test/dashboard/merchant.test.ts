@@ -304,7 +304,7 @@ browserTest('Without a mouse: past the header, between tabs, and out of the choi
   const { page } = await lookAt(browser, await theShop());
   await row(page, 'Pages', '/p/boot').waitFor();
   /** The focus follows what is drawn, a moment later. */
-  const isFocused = (text: RegExp) => page.waitForFunction(`${text}.test(document.activeElement?.textContent)`);
+  const isFocused = (text: RegExp) => page.locator(':focus').filter({ hasText: text }).waitFor();
   await page.keyboard.press('Tab');
   await isFocused(/^To the numbers$/);
   await page.getByRole('tab', { name: 'Top' }).focus();
