@@ -7,18 +7,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { QUARTER_MS, hourOf, hoursBetween, startOf } from '../core/hour.ts';
 import { SEPARATOR, breakdownKey, dayItems, dayKey, hourItem, hourKey } from '../core/items.ts';
-import { cachedKeys, newKey, storeKey } from '../core/keys.ts';
+import { newKey, storeKey } from '../core/keys.ts';
 import { DIMENSION_NAMES, OTHER, SUM_NAMES, type DimensionName, type Sum } from '../core/metrics.ts';
 import type { ResultRow, Store, StoreItem } from '../core/ports.ts';
 import { writeProgress } from '../core/progress.ts';
 import { DEFAULT_RATE_LIMIT } from '../core/rate-limit.ts';
-import { cachedSites, writeSite } from '../core/sites.ts';
+import { writeSite } from '../core/sites.ts';
 import { EXACT, REGISTERS } from '../core/sketch.ts';
 import { dayAfter, daysBetween, startOfLocalDay } from '../core/zone.ts';
 import { randomFrom, type Random } from '../local/demo-shop.ts';
 import { httpServer } from '../local/http.ts';
 import { openEnvironment } from '../local/lmdb.ts';
 import { lmdbStore } from '../local/store.ts';
+import { httpPorts } from '../lambdas/http.ts';
 import { serveHandler, type ServePorts } from '../lambdas/serve.ts';
 import { percentile, secondsSince, type BenchOptions, type Measurement } from './report.ts';
 import { readAll, type ReadTimes } from './reader.ts';
@@ -284,7 +285,7 @@ async function measureRead(read: Read, sites: readonly string[], times: number, 
     handlers: {
       ingest: notHere, admin: notHere,
       // Keys and sites as on one machine: looked up for each read.
-      serve: serveHandler({ ...ports, metrics, registry, onError, keys: cachedKeys(registry, ports.clock, 0, onError), sites: cachedSites(registry, ports.clock, 0) }),
+      serve: serveHandler({ ...ports, metrics, registry, ...httpPorts(registry, ports.clock, 0, onError) }),
     },
   });
   let api: ReadTimes;

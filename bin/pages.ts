@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { COLLECT_ELSEWHERE, CONFIG, SNIPPET, type PagesConfig } from '../core/pages.ts';
 import { isMain } from '../local/main.ts';
+import { PAGES_FOLDER } from '../local/pages.ts';
 
 const ROOT = join(import.meta.dirname, '..');
-const FOLDER = join(ROOT, 'dist', 'pages');
 // Beside the folder, all of which is served: what it was built from, and the snippet for doors that are elsewhere (lib/pages.ts).
 const BUILT_FROM = join(ROOT, 'dist', 'pages.sources');
 const ELSEWHERE = join(ROOT, 'dist', 'snippet-elsewhere.js');
@@ -29,7 +29,7 @@ function digestOfSources(): string {
 
 /** Whether dist/pages is what these sources make. */
 function isBuilt(digest: string): boolean {
-  return existsSync(FOLDER) && existsSync(ELSEWHERE) && existsSync(BUILT_FROM) && readFileSync(BUILT_FROM, 'utf8') === digest;
+  return existsSync(PAGES_FOLDER) && existsSync(ELSEWHERE) && existsSync(BUILT_FROM) && readFileSync(BUILT_FROM, 'utf8') === digest;
 }
 
 /** The bytes, compressed, that a browser loads for a page: itself, and what its text names. */
@@ -75,7 +75,7 @@ async function main(): Promise<void> {
     process.stdout.write('The pages are built already\n');
     return;
   }
-  for (const { page, bytes } of await buildPages(FOLDER)) process.stdout.write(`dashboard/${page}: ${Math.round(bytes / 1000)} KB of ${MOST_BYTES / 1000} KB, compressed\n`);
+  for (const { page, bytes } of await buildPages(PAGES_FOLDER)) process.stdout.write(`dashboard/${page}: ${Math.round(bytes / 1000)} KB of ${MOST_BYTES / 1000} KB, compressed\n`);
   const { buildTracker } = await import('../tracker/build.ts');
   writeFileSync(ELSEWHERE, await buildTracker({ collect: COLLECT_ELSEWHERE }));
   writeFileSync(BUILT_FROM, digest);

@@ -1,16 +1,16 @@
 // The administrator's function: sites and their keys, and the state of the rollups.
 import { quote } from '../core/event.ts';
-import { cachedKeys, listKeys, newKey, removeKey, storeKey, type Scope } from '../core/keys.ts';
+import { listKeys, newKey, removeKey, storeKey, type Scope } from '../core/keys.ts';
 import { EARLIEST_HOUR, hourAfter, hourOf, hoursBetween, isHour, type Hour } from '../core/hour.ts';
 import type { Clock, Lake, Store, Tasks } from '../core/ports.ts';
 import type { Parameters } from '../core/query.ts';
 import { Problem, type FieldError } from '../core/problem.ts';
 import { beginReprocess, cancelReprocess, estimate, listJobs, shownJob, type Reprocess } from '../core/reprocess.ts';
 import { readCommits, taskName, timeOf, type Commit } from '../core/rollup.ts';
-import { cachedSites, checkSite, isSiteId, listSites, readSite, writeSite } from '../core/sites.ts';
+import { checkSite, isSiteId, listSites, readSite, writeSite } from '../core/sites.ts';
 import { daysInMs } from './environment.ts';
 import { wired } from './function.ts';
-import { httpHandler, jsonOf, observedHttp, siteOf, type Handler, type HttpPorts } from './http.ts';
+import { httpHandler, httpPorts, jsonOf, observedHttp, siteOf, type Handler, type HttpPorts } from './http.ts';
 
 export interface AdminPorts extends HttpPorts {
   registry: Store;
@@ -171,10 +171,8 @@ export const handler = wired('admin', async ({ REGISTRY_TABLE, BUCKET, RAW_DAYS 
   const [{ dynamo, dynamoStore }, { s3, s3Lake }, { parkedTasks }] = await Promise.all([import('./aws/store.ts'), import('./aws/lake.ts'), import('./aws/tasks.ts')]);
   const registry = dynamoStore(dynamo(), REGISTRY_TABLE, { consistent: true });
   return observedHttp(observer, (onError) => adminHandler({
-    registry, onError, clock: Date.now,
     // Nothing is remembered: whoever administers sees what was done a moment ago.
-    keys: cachedKeys(registry, Date.now, 0, onError),
-    sites: cachedSites(registry, Date.now, 0),
+    registry, clock: Date.now, ...httpPorts(registry, Date.now, 0, onError),
     lake: s3Lake(s3(), BUCKET),
     tasks: { parked: () => parkedTasks(registry) },
     usdPerTerabyte: ATHENA_USD_PER_TERABYTE,

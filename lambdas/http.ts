@@ -3,12 +3,13 @@
 import middy, { type MiddlewareObj } from '@middy/core';
 import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2, Context } from 'aws-lambda';
 import { quote } from '../core/event.ts';
-import type { Key, Keys } from '../core/keys.ts';
+import { cachedKeys, type Key, type Keys } from '../core/keys.ts';
+import type { Clock, Store } from '../core/ports.ts';
 import { Problem, type FieldError } from '../core/problem.ts';
 import type { Parameters } from '../core/query.ts';
 import type { Allowance, RateLimit } from '../core/rate-limit.ts';
-import { NO_ROUTE, methodsAt, routeOf, routesAt, type HandlerName, type Route, type RouteKeyOf } from '../core/routes.ts';
-import { isSiteId, type Site, type Sites } from '../core/sites.ts';
+import { NO_ROUTE, methodsAt, routeKey, routeOf, routesAt, type HandlerName, type Route, type RouteKeyOf } from '../core/routes.ts';
+import { cachedSites, isSiteId, type Site, type Sites } from '../core/sites.ts';
 import { answered, completed, type Answered } from './answer.ts';
 import { SIGNALS } from './environment.ts';
 import type { Observer } from './function.ts';
@@ -37,6 +38,14 @@ export interface HttpPorts {
   onError: (error: unknown) => void;
 }
 
+/** How long an instance on AWS remembers keys and sites, ms: a revoked key works no longer than that. */
+export const REMEMBERED_MS = 30_000;
+
+/** @param rememberedMs how long keys and sites are taken as they were read; 0 = not at all */
+export function httpPorts(registry: Store, clock: Clock, rememberedMs: number, onError: HttpPorts['onError']): HttpPorts {
+  return { keys: cachedKeys(registry, clock, rememberedMs, onError), sites: cachedSites(registry, clock, rememberedMs), onError };
+}
+
 type Middleware = MiddlewareObj<Request, APIGatewayProxyStructuredResultV2>;
 
 /**
@@ -53,7 +62,8 @@ export function httpHandler<H extends HandlerName>(
   const handler = middy<Request, APIGatewayProxyStructuredResultV2>()
     .use(middlewares)
     .handler(async (request: Request) => {
-      const action = byRoute[request.routeKey.replace(/^HEAD /, 'GET ')];
+      const route = routeOf(request.routeKey);
+      const action = route && byRoute[routeKey(route)];
       if (!action) throw new Problem(404, `${quote(request.routeKey)}: there is no such route`);
       return answered(await action(request));
     });

@@ -1,11 +1,9 @@
 // The server door, POST /v1/events. before: a merchant's server or the importer; next: the stream, core/deliver.ts
 import { packBatch } from '../core/collect.ts';
-import { cachedKeys } from '../core/keys.ts';
 import { StreamUnavailable, type Clock, type Stream } from '../core/ports.ts';
 import { Problem } from '../core/problem.ts';
-import { cachedSites } from '../core/sites.ts';
 import { wired } from './function.ts';
-import { bodyOf, httpHandler, observedHttp, siteOf, type Handler, type HttpPorts } from './http.ts';
+import { REMEMBERED_MS, bodyOf, httpHandler, httpPorts, observedHttp, siteOf, type Handler, type HttpPorts } from './http.ts';
 
 export interface IngestPorts extends HttpPorts {
   stream: Stream;
@@ -31,16 +29,11 @@ export function ingestHandler({ stream, clock, ...http }: IngestPorts): Handler 
   }, http);
 }
 
-/** How long an instance remembers keys and sites: a revoked key works no longer than that. */
-const REMEMBERED_MS = 30_000;
-
 export const handler = wired('ingest', async ({ REGISTRY_TABLE, STREAM }, observer) => {
   const [{ dynamo, dynamoStore }, { kinesis, kinesisStream }] = await Promise.all([import('./aws/store.ts'), import('./aws/stream.ts')]);
   const registry = dynamoStore(dynamo(), REGISTRY_TABLE, { consistent: false });
   return observedHttp(observer, (onError) => ingestHandler({
-    onError, clock: Date.now,
+    clock: Date.now, ...httpPorts(registry, Date.now, REMEMBERED_MS, onError),
     stream: kinesisStream(kinesis(), STREAM),
-    keys: cachedKeys(registry, Date.now, REMEMBERED_MS, onError),
-    sites: cachedSites(registry, Date.now, REMEMBERED_MS),
   }));
 });

@@ -1,7 +1,7 @@
 // The reading function: stats, timeseries, breakdown, funnel, health, and what it all means. before: the rollup's items;
 // next: the merchant
 import { csvOf } from '../core/csv.ts';
-import { cachedKeys, type Key } from '../core/keys.ts';
+import type { Key } from '../core/keys.ts';
 import type { MetricName } from '../core/metrics.ts';
 import { openApi } from '../core/openapi.ts';
 import type { Clock, Store } from '../core/ports.ts';
@@ -9,10 +9,10 @@ import { notCounted, readHealth, readProgress, type Health } from '../core/progr
 import { beforeBuckets, breakdownQuery, funnelQuery, statsQuery, timeseriesQuery, type Parameters, type Range, type RangeQuery, type TimeseriesQuery } from '../core/query.ts';
 import { rateLimiter } from '../core/rate-limit.ts';
 import { breakdown, funnel, isFinished, someOf, stats, timeseries, type Answer } from '../core/serve.ts';
-import { cachedSites, type Site } from '../core/sites.ts';
+import type { Site } from '../core/sites.ts';
 import { etagOf, preferredType, type Answered } from './answer.ts';
 import { wired } from './function.ts';
-import { httpHandler, observedHttp, siteOf, type Action, type Handler, type HttpPorts, type Request } from './http.ts';
+import { REMEMBERED_MS, httpHandler, httpPorts, observedHttp, siteOf, type Action, type Handler, type HttpPorts, type Request } from './http.ts';
 
 export interface ServePorts extends HttpPorts {
   registry: Store;
@@ -101,17 +101,12 @@ function csvAnswer({ routeKey }: Request, answer: Answer<RangeQuery & { metrics?
   };
 }
 
-/** How long an instance remembers keys and sites: a revoked key works no longer than that. */
-const REMEMBERED_MS = 30_000;
-
 export const handler = wired('serve', async ({ REGISTRY_TABLE, METRICS_TABLE }, observer) => {
   const { dynamo, dynamoStore } = await import('./aws/store.ts');
   const client = dynamo();
   const registry = dynamoStore(client, REGISTRY_TABLE, { consistent: false });
   return observedHttp(observer, (onError) => serveHandler({
-    registry, onError, clock: Date.now,
-    keys: cachedKeys(registry, Date.now, REMEMBERED_MS, onError),
-    sites: cachedSites(registry, Date.now, REMEMBERED_MS),
+    registry, clock: Date.now, ...httpPorts(registry, Date.now, REMEMBERED_MS, onError),
     metrics: dynamoStore(client, METRICS_TABLE, { consistent: false }),
     health: () => readHealth(registry, Date.now()),
   }));

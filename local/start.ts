@@ -6,13 +6,14 @@ import { join, resolve } from 'node:path';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { countryTable } from '../core/deliver/place.ts';
-import { cachedKeys, findKey, isKey, listKeys, newKey, storeKey } from '../core/keys.ts';
+import { findKey, isKey, listKeys, newKey, storeKey } from '../core/keys.ts';
 import type { Store } from '../core/ports.ts';
 import { advanceReprocess, type Pace } from '../core/reprocess.ts';
 import { removeOldRuns } from '../core/rollup.ts';
 import { removeExpiredSalts, storedSalts } from '../core/salts.ts';
 import { cachedSites } from '../core/sites.ts';
 import { adminHandler } from '../lambdas/admin.ts';
+import { httpPorts } from '../lambdas/http.ts';
 import { ingestHandler } from '../lambdas/ingest.ts';
 import { serveHandler } from '../lambdas/serve.ts';
 import { deliverRound, removeRecordsBefore } from './deliver.ts';
@@ -98,7 +99,7 @@ export async function start(options: StartOptions): Promise<Running> {
   const onError = (error: unknown) => { report(`error: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`); };
   const sites = cachedSites(registry, clock, SITE_CACHE_MS);
   // One process, and a store in its memory: nothing need be remembered, so what an administrator does works at once.
-  const shared = { registry, clock, onError, keys: cachedKeys(registry, clock, 0, onError), sites: cachedSites(registry, clock, 0) };
+  const shared = { registry, clock, ...httpPorts(registry, clock, 0, onError) };
   const server = httpServer({
     stream: log,
     clock,

@@ -22,6 +22,7 @@ import { ingestHandler } from '../lambdas/ingest.ts';
 import { serveHandler } from '../lambdas/serve.ts';
 import { httpServer } from '../local/http.ts';
 import { pagesOf } from '../local/pages.ts';
+import { chanceOf, type Chance } from './chance.ts';
 import { MemoryStore, NO_TASKS, httpPorts, siteOf } from './memory.ts';
 import { temporaryFolder } from './process.ts';
 
@@ -233,21 +234,7 @@ function checkReceipt({ accepted, rejected }: Json): void {
   }
 }
 
-// ---- Chance (xorshift), and the grammar
-
-interface Chance { upTo: (most: number) => number; of: <T>(choices: readonly T[]) => T; happens: (share: number) => boolean }
-
-function chanceOf(seed: number): Chance {
-  let state = (seed * 2_654_435_761) >>> 0 || 1;
-  const next = () => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) / 2 ** 32;
-  };
-  for (let i = 0; i < 10; i++) next();
-  return { upTo: (most) => Math.floor(next() * (most + 1)), of: (choices) => choices[Math.floor(next() * choices.length)]!, happens: (share) => next() < share };
-}
+// ---- The grammar
 
 /** What every object has, and what some parsers do something about. */
 const NAMES_OF_OBJECTS = ['__proto__', 'constructor', 'toString', 'hasOwnProperty', 'valueOf', 'prototype', 'length', '__defineGetter__'];

@@ -22,6 +22,7 @@ import { start } from '../local/start.ts';
 import { lmdbLog, putAt } from '../local/stream.ts';
 import { apiEvent, contextOf, noting, s3Notice, schedulerEvent, sqsEvent } from './lambdas/aws-events.ts';
 import { fakeQueues } from './lambdas/queues.ts';
+import { chanceOf, type Chance } from './chance.ts';
 import { httpPorts } from './memory.ts';
 import { openPipeline } from './pipeline.ts';
 import { ADMIN_KEY, BROWSER, api, beacon, makeSite, temporaryFolder } from './process.ts';
@@ -260,32 +261,6 @@ function onAws(world: World, chance: Chance): Deployment {
     },
     recount: (hour) => tasks.send([{ kind: 'hour', hour, recompute: true }]),
     through,
-  };
-}
-
-// ---- Chance
-
-interface Chance {
-  /** A whole number from 0 to the most. */
-  upTo: (most: number) => number;
-  of: <T>(choices: readonly T[]) => T;
-  happens: (share: number) => boolean;
-}
-
-/** Numbers that a seed decides (xorshift). */
-function chanceOf(seed: number): Chance {
-  let state = (seed * 2_654_435_761) >>> 0 || 1;
-  const next = () => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) / 2 ** 32;
-  };
-  for (let i = 0; i < 10; i++) next();
-  return {
-    upTo: (most) => Math.floor(next() * (most + 1)),
-    of: (choices) => choices[Math.floor(next() * choices.length)]!,
-    happens: (share) => next() < share,
   };
 }
 

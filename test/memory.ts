@@ -3,11 +3,10 @@
 import type { Context, Draft } from '../core/deliver/draft.ts';
 import type { TransformPorts } from '../core/deliver.ts';
 import type { Envelope } from '../core/event.ts';
-import { cachedKeys } from '../core/keys.ts';
 import type { Pace } from '../core/reprocess.ts';
 import type { Clock, Lake, Store, StoreItem, Tasks } from '../core/ports.ts';
-import { cachedSites, type Site } from '../core/sites.ts';
-import type { HttpPorts } from '../lambdas/http.ts';
+import type { Site } from '../core/sites.ts';
+import { httpPorts as httpPortsOf, type HttpPorts } from '../lambdas/http.ts';
 
 /** 2026-11-20T10:17:30.250Z, a Friday. */
 export const NOW = Date.UTC(2026, 10, 20, 10, 17, 30, 250);
@@ -56,8 +55,7 @@ export const NO_TASKS: Tasks = { send: async () => undefined, parked: async () =
 
 /** What HTTP functions stand on: keys and sites as the registry has them now, and a test that fails on an error that is ours. */
 export function httpPorts(registry: Store, clock: Clock): HttpPorts {
-  const onError = (error: unknown) => { throw error; };
-  return { keys: cachedKeys(registry, clock, 0, onError), sites: cachedSites(registry, clock, 0), onError };
+  return httpPortsOf(registry, clock, 0, (error) => { throw error; });
 }
 
 /** How much jobs of reprocessing have under way, as on one machine. */

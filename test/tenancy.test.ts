@@ -19,27 +19,12 @@ import { adminHandler } from '../lambdas/admin.ts';
 import { ingestHandler } from '../lambdas/ingest.ts';
 import { serveHandler } from '../lambdas/serve.ts';
 import { httpServer } from '../local/http.ts';
+import { chanceOf } from './chance.ts';
 import { MemoryStore, NO_TASKS, httpPorts, siteOf } from './memory.ts';
 
 const SEED = Number(process.env.TENANCY_SEED ?? 20261124);
 /** 2026-11-20T10:00Z. */
 const NOW = Date.UTC(2026, 10, 20, 10);
-
-// ---- Chance (xorshift)
-
-interface Chance { upTo: (most: number) => number; of: <T>(choices: readonly T[]) => T }
-
-function chanceOf(seed: number): Chance {
-  let state = (seed * 2_654_435_761) >>> 0 || 1;
-  const next = () => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) / 2 ** 32;
-  };
-  for (let i = 0; i < 10; i++) next();
-  return { upTo: (most) => Math.floor(next() * (most + 1)), of: (choices) => choices[Math.floor(next() * choices.length)]! };
-}
 
 // ---- What there is: two shops, whose every number and value tells whose it is
 
