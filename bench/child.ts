@@ -46,11 +46,11 @@ export function endWithParent(): void {
   process.on('disconnect', () => process.exit());
 }
 
-/** The most memory a process ever held, MiB; null where the system does not tell (it is Linux that does). */
-export async function peakMemoryOf(pid: number): Promise<number | null> {
+/** What a process holds in memory, MiB: the most it ever did, and what of it now is no file's; null where the system does not tell (it is Linux that does). */
+export async function memoryOf(pid: number): Promise<{ peak: number; own: number } | null> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
-  const kilobytes = /^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1];
-  return kilobytes === undefined ? null : Number(kilobytes) / 1024;
+  const [peak, own] = ['VmHWM', 'RssAnon'].map((name) => Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1]) / 1024);
+  return Number.isNaN(peak) ? null : { peak: peak!, own: own! };
 }
 
 /** Processor time a process has taken so far, with all its threads, seconds; null where the system does not tell. */
