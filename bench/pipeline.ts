@@ -133,12 +133,13 @@ function measureLimit(load: Load, size: Size, generator: Generator, folder: stri
 }
 
 /** What is seen of the process while the load goes on. */
-interface Watched { /** Age of what is counted completely, s. */ lags: number[]; /** Memory that is no file's, the most of it, MiB. */ own: number }
+interface Watched { /** Age of what is counted completely, and of the oldest undelivered event, s. */ lags: number[]; undelivered: number[]; /** Memory that is no file's, the most of it, MiB. */ own: number }
 
 async function watch(footfall: Footfall, signal: AbortSignal): Promise<Watched> {
-  const watched: Watched = { lags: [], own: 0 };
+  const watched: Watched = { lags: [], undelivered: [], own: 0 };
   while (!signal.aborted) {
-    const { complete_through } = await health(footfall);
+    const { complete_through, oldest_undelivered_seconds } = await health(footfall);
+    watched.undelivered.push(oldest_undelivered_seconds ?? 0);
     if (complete_through !== null) watched.lags.push((Date.now() - Date.parse(complete_through)) / 1000);
     watched.own = Math.max(watched.own, (await memoryOf(footfall.pid))?.own ?? 0);
     await pause(WATCH_EVERY_MS, undefined, { signal }).catch(() => undefined);
@@ -214,7 +215,7 @@ async function measureLoad(load: Load, size: Size, folder: string): Promise<Meas
 const number = (n: number): string => n.toLocaleString('en-US');
 
 /** What was taken, delivered and read, and how long it waited. */
-function taken({ name, events, rate, target }: Load, { seconds, env, sites }: Size, { result, sum, delivered }: Loaded, limit: Limit): Measurement[] {
+function taken({ name, events, rate, target }: Load, { seconds, env, sites }: Size, { result, sum, delivered, watched: { undelivered } }: Loaded, limit: Limit): Measurement[] {
   const { beacon, pixel, read } = result.lanes as Record<string, LaneResult>;
   const accepted = events * beacon!.perSecond + pixel!.perSecond;
   const aimed = target && { target: { atLeast: rate } };
@@ -229,6 +230,7 @@ function taken({ name, events, rate, target }: Load, { seconds, env, sites }: Si
         `for ${number(sites)} sites, of which the largest has the most of it (Zipf); ${settings === '' ? 'the settings of npm start' : settings}. limit: the bare server, as fast as it goes`,
     },
     { what: `${name}: delivered into the lake`, value: delivered, unit: 'events/s', limit: accepted, ...(seconds >= 60 && aimed), note: `in files of the lake, in the last ${100 - 100 * IN_STRIDE} % of the time. limit: what was accepted` },
+    { what: `${name}: oldest undelivered event, p50`, value: median(undelivered), unit: 's', note: `${undelivered.at(-1)} s when the load ended, at most ${percentile(undelivered, 1)} s` },
     ...times('beacon', beacon!, limit.paced.lanes.beacon),
     ...times('pixel', pixel!, limit.paced.lanes.pixel),
     ...times(`${READS_A_SECOND} reads a second`, read!),

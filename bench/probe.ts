@@ -5,7 +5,7 @@ import { USER_AGENTS } from './events.ts';
 import type { Footfall } from './footfall.ts';
 import { secondsSince } from './report.ts';
 
-const ASK_EVERY_MS = 100;
+const ASK_EVERY_MS = 200;
 const ANSWER_MS = 30_000;
 /** More than any event takes; what takes longer has failed. */
 const PATIENCE_MS = 300_000;

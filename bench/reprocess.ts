@@ -81,7 +81,7 @@ async function allDone({ ask }: Pipeline): Promise<void> {
 interface Size { bytes: number; jobs: number; events: number; settings: Partial<StartOptions> }
 const FULL: Size = { bytes: Infinity, jobs: 3, events: 120, settings: {} };
 /** Rounds come sooner, since there is no time to wait for those of every day. */
-const QUICK: Size = { bytes: 150_000, jobs: 1, events: 4, settings: { deliverEveryMs: 1_000, rollupEveryMs: 2_000 } };
+const QUICK: Size = { bytes: 150_000, jobs: 1, events: 4, settings: { deliverEveryMs: 500, rollupEveryMs: 500, rollupShare: 0.5 } };
 
 /** The log in the lake and in the numbers. */
 interface Imported { from: Hour; to: Hour; views: number; lines: number; /** Until all is counted. */ seconds: number }
@@ -215,7 +215,7 @@ function speeds({ from, to, views, lines, seconds }: Imported, rolled: readonly 
 }
 
 function beside({ alone, meanwhile, jobs }: Freshness, quick: boolean): Measurement[] {
-  const settings = quick ? 'delivery every second, rollups every 2 s and a third of the time at most' : 'settings of npm start: delivery every 5 s, rollups every 10 s and a third of the time at most';
+  const settings = quick ? 'delivery and rollups every half second, rollups half of the time at most' : 'settings of npm start: delivery every 5 s, rollups every 10 s and a third of the time at most';
   return [
     {
       what: 'rolled up again beside live events', value: perMinute(jobs), unit: 'hours/min',
