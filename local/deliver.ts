@@ -74,7 +74,7 @@ export async function deliverRound(ports: DeliverPorts): Promise<boolean> {
 /** What is not well-formed Unicode is no JSON and goes to `failed/` anyway. */
 async function keepRaw(slice: readonly LogRecord[], { raw }: Round): Promise<void> {
   const kept = slice.filter(({ data }) => !isReplay(data)).map(({ data }) => `${data}\n`);
-  if (kept.length > 0) await raw.append(await compress(kept.join(''), { level: 1 }));
+  if (kept.length > 0) await raw.append(await compress(kept.join(''), { level: 2 }));
 }
 
 async function deliverSlice(slice: readonly LogRecord[], round: Round, aside: string, ports: DeliverPorts): Promise<void> {
