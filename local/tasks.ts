@@ -34,8 +34,9 @@ export interface TaskQueue extends Tasks {
   /**
    * The next task that may be tried. What has not been counted yet goes before what is counted anew; then newest dates
    * first, so that today stays fresh beside much history; hours before their day.
+   * @param among which tasks are asked for
    */
-  next(): Waiting | undefined;
+  next(among?: (task: Task) => boolean): Waiting | undefined;
   done(waiting: Waiting): Promise<void>;
   /** Puts the task back for a later attempt, or parks it. */
   failed(waiting: Waiting, error: unknown): Promise<void>;
@@ -111,10 +112,10 @@ export function lmdbTasks(environment: RootDatabase, clock: Clock): TaskQueue {
         return keep({ key, task: { ...whole, ...task, recompute }, attempts: 0, notBefore: 0, sent: ++counter });
       }));
     },
-    next() {
+    next(among = () => true) {
       let first: Waiting | undefined;
       for (const waiting of queue.values()) {
-        if (waiting.parked || waiting.notBefore > clock()) continue;
+        if (waiting.parked || waiting.notBefore > clock() || !among(waiting.task)) continue;
         if (!first || urgencyOf(waiting.task) > urgencyOf(first.task)) first = waiting;
       }
       return first;
