@@ -1,9 +1,14 @@
 // What a measurement is, and how it is printed.
+import type { Row } from './pipeline.ts';
 
 /** How a stage is to be measured. */
 export interface BenchOptions {
-  /** Smaller and shorter, so that the whole run takes about five minutes. */
+  /** Smaller and shorter, so that the whole run takes no more than two minutes. */
   quick: boolean;
+  /** Of the pipeline: how long a load goes on, s, and events a second of it; the rows that are measured. */
+  seconds?: number;
+  rate?: number;
+  rows?: readonly Row[];
 }
 
 /** One number, with what it could be at best on this machine and what DESIGN §8 asks for. */

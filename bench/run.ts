@@ -2,6 +2,7 @@
 // at best. Measurements, not tests: a missed target is printed, and is no failure.
 import { writeFile } from 'node:fs/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { ROWS, type Row } from './pipeline.ts';
 import { answerOf, startChild, stopChild } from './child.ts';
 import { describe, machine } from './machine.ts';
 import { met, secondsSince, table, type BenchOptions, type Measurement } from './report.ts';
@@ -10,27 +11,42 @@ import { STAGES, type Stage } from './stage.ts';
 const STAGE_MS = 60 * 60_000;
 
 /** Measures a stage in a process of its own, so that no stage measures another's garbage. */
-async function measured(stage: Stage, options: BenchOptions): Promise<Measurement[]> {
+async function measured(stage: Stage, options: BenchOptions, mostMs: number): Promise<Measurement[]> {
   const child = startChild('bench/stage.ts', { args: [stage, JSON.stringify(options)] });
   try {
-    return await answerOf<Measurement[]>(child, STAGE_MS);
+    return await answerOf<Measurement[]>(child, mostMs);
   } finally {
     await stopChild(child);
   }
 }
 
+/** Reads one more of an option's values. */
+function oneMore<T extends string>(accepted: readonly T[]): (value: string, before?: T[]) => T[] {
+  return (value, before = []) => {
+    if (!(accepted as readonly string[]).includes(value)) throw new InvalidArgumentError(`It accepts ${accepted.join(', ')}.`);
+    return [...before, value as T];
+  };
+}
+
+function positive(value: string): number {
+  const number = Number(value);
+  if (!(number > 0 && number <= 1_000_000)) throw new InvalidArgumentError('It accepts a number above 0 and up to 1,000,000.');
+  return number;
+}
+
 const names = Object.keys(STAGES) as Stage[];
 const program = new Command('npm run bench --')
-  .description('Measures collect, deliver, rollup, serve and reprocessing on this machine.')
-  .option('--quick', 'smaller data and shorter loads: five minutes for everything', false)
+  .description('Measures the stages on this machine, alone and all together.')
+  .option('--quick', 'smaller data and shorter loads: at most two minutes for everything', false)
   .addOption(new Option('--only <stage>', `measure this stage alone (${names.join(', ')}); can be given several times`)
-    .argParser<Stage[] | undefined>((value, before = []) => {
-      if (!names.includes(value as Stage)) throw new InvalidArgumentError(`It accepts ${names.join(', ')}.`);
-      return [...before, value as Stage];
-    }))
+    .argParser(oneMore(names)))
+  .addOption(new Option('--seconds <n>', 'how long each load of the pipeline goes on').argParser(positive))
+  .addOption(new Option('--rate <n>', 'events a second of the loads of the pipeline').argParser(positive))
+  .addOption(new Option('--row <row>', `of the pipeline, measure this row alone (${ROWS.join(', ')}); can be given several times`).argParser(oneMore(ROWS)))
   .option('--json <file>', 'also write the results to this file')
   .parse();
-const { quick, only, json } = program.opts<{ quick: boolean; only?: Stage[]; json?: string }>();
+const { only, json, row: rows, ...options } = program.opts<{ only?: Stage[]; json?: string; row?: Row[] } & Omit<BenchOptions, 'rows'>>();
+const { quick, seconds: loaded = 0 } = options;
 
 const on = machine();
 process.stdout.write(`Footfall, measured${quick ? ' quickly' : ''}: ${describe(on)}\n`);
@@ -38,7 +54,7 @@ const results: Partial<Record<Stage, { seconds: number; limit: string; measureme
 for (const stage of names.filter((name) => only === undefined || only.includes(name))) {
   const began = performance.now();
   try {
-    const measurements = await measured(stage, { quick });
+    const measurements = await measured(stage, { ...options, ...(rows && { rows }) }, STAGE_MS + 4000 * loaded);
     const seconds = secondsSince(began);
     process.stdout.write(`${table(stage, STAGES[stage], measurements)}  measured in ${seconds.toFixed(0)} s\n\n`);
     results[stage] = { seconds, limit: STAGES[stage], measurements: measurements.map((one) => ({ ...one, ...(one.target && { met: met(one)! }) })) };
