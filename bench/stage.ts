@@ -11,6 +11,7 @@ export const STAGES = {
   rollup: 'DuckDB reading the same columns of the same files: select max(column) of each',
   serve: 'the same items read from the store, and nothing done with them',
   reprocess: 'DuckDB reading all columns of the same hours, each with the hour before it: select max(column) of each',
+  startup: 'the same process with an empty data folder',
 } as const;
 
 export type Stage = keyof typeof STAGES;
@@ -23,6 +24,7 @@ async function measureOf(stage: Stage): Promise<(options: BenchOptions) => Promi
     case 'rollup': return (await import('./rollup.ts')).measure;
     case 'serve': return (await import('./serve.ts')).measure;
     case 'reprocess': return (await import('./reprocess.ts')).measure;
+    case 'startup': return (await import('./startup.ts')).measure;
   }
 }
 
