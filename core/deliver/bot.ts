@@ -3,5 +3,5 @@ import { agentOf, userAgentOf } from './agent.ts';
 import type { Step } from './draft.ts';
 
 export const bot: Step = (draft) => ({
-  bot: /prefetch|prerender/i.test(draft.envelope.purpose ?? '') || agentOf(userAgentOf(draft)).bot,
+  bot: (draft.envelope.purpose !== undefined && /prefetch|prerender/i.test(draft.envelope.purpose)) || agentOf(userAgentOf(draft)).bot,
 });

@@ -20,15 +20,24 @@ export const place: Step = ({ envelope, event }, { countryOf }) => {
  */
 export function countryTable(table: Buffer): (ip: string) => string | undefined {
   const reader = new Reader<Response & { country_code?: string }>(table);
-  const known = new QuickLRU<string, string | undefined>({ maxSize: 50_000 });
-  return (ip) => {
+  const known = new QuickLRU<string, string | null>({ maxSize: 50_000 });
+  function lookUp(ip: string): string | undefined {
     const plain = ip.replace(MAPPED, '');
     const family = isIP(plain);
-    if (family === 0 || NOWHERE.check(plain, family === 4 ? 'ipv4' : 'ipv6')) return undefined;
-    if (!known.has(plain)) known.set(plain, reader.get(plain)?.country_code);
-    return known.get(plain);
+    return family === 0 || NOWHERE.check(plain, family === 4 ? 'ipv4' : 'ipv6') ? undefined : reader.get(plain)?.country_code;
+  }
+  return (ip) => {
+    let country = known.get(ip);
+    if (country === undefined) {
+      country = lookUp(ip) ?? null;
+      if (ip.length <= LONGEST) known.set(ip, country);
+    }
+    return country ?? undefined;
   };
 }
+
+/** Characters of the longest address, an IPv4 address in IPv6; what is longer names an interface, or is none. */
+const LONGEST = 45;
 
 /** An IPv4 address as a server of both families writes it. */
 const MAPPED = /^::ffff:(?=\d+\.)/i;

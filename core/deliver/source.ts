@@ -2,6 +2,7 @@
 // names of GA4's default channel groups, so that merchants find the words they know.
 import { getDomain, getDomainWithoutSuffix, getSubdomain } from 'tldts';
 import QuickLRU from 'quick-lru';
+import { partsOf } from '../url.ts';
 import type { Step } from './draft.ts';
 
 type Kind = 'search' | 'social' | 'video' | 'shopping' | 'email' | 'assistant';
@@ -73,7 +74,7 @@ function withoutWww(host: string): string {
 }
 
 export const source: Step = ({ event, host, utm_source, utm_medium }) => {
-  const from = event.referrer === undefined ? undefined : new URL(event.referrer).hostname;
+  const from = event.referrer === undefined ? undefined : partsOf(event.referrer).host;
   // The page before on the same host brought nobody.
   const referrer = from === undefined || withoutWww(from) === withoutWww(host ?? '') ? undefined : referrerOf(from);
   const clickId = event.url === undefined ? undefined : CLICK_ID.exec(event.url)?.[1];
