@@ -4,16 +4,13 @@ import { answerOf, endWithParent, startChild, stopChild } from './child.ts';
 import { Lane, type LaneOptions, type LaneResult } from './lane.ts';
 import { Traffic, siteId, type TrafficOptions } from './traffic.ts';
 
-export interface LoadOptions extends TrafficOptions {
-  /** Keys to read with, of the first sites in their order; the last one is the admin key, for all others. */
-  keys: readonly string[];
-}
-
 /** A run of the generator. */
 export interface Order {
   port: number;
   seconds: number;
   lanes: (LaneOptions & { name: Door })[];
+  /** Keys to read with, of the first sites in their order; the last one is the admin key, for all others. */
+  keys?: readonly string[];
 }
 
 export type Door = 'beacon' | 'pixel' | 'read';
@@ -39,7 +36,7 @@ const ANSWERS_MS = 30_000;
 const MADE_MS = 60_000;
 
 /** Starts a generator in a process of its own. */
-export async function startLoad(options: LoadOptions): Promise<Generator> {
+export async function startLoad(options: TrafficOptions): Promise<Generator> {
   const child = startChild('bench/load.ts', { args: [JSON.stringify(options)] });
   const stop = () => stopChild(child);
   try {
@@ -82,7 +79,7 @@ function ticks(until: number, lanes: readonly Lane[], tick: (now: number) => voi
 }
 
 /** Runs an order in this process. Rejects where nothing listens on the port. */
-export async function load({ port, seconds, lanes: options }: Order, traffic: Traffic, keys: readonly string[]): Promise<LoadResult> {
+export async function load({ port, seconds, lanes: options, keys = [] }: Order, traffic: Traffic): Promise<LoadResult> {
   let reads = 0;
   const write: Record<Door, (into: Buffer) => number> = {
     beacon: (into) => traffic.beacon(into), pixel: (into) => traffic.pixel(into), read: (into) => putRead(into, reads++, traffic, keys),
@@ -106,10 +103,9 @@ export async function load({ port, seconds, lanes: options }: Order, traffic: Tr
 
 if (process.send && import.meta.filename === process.argv[1]) {
   endWithParent();
-  const options = JSON.parse(process.argv[2]!) as LoadOptions;
-  const traffic = new Traffic(options);
+  const traffic = new Traffic(JSON.parse(process.argv[2]!) as TrafficOptions);
   process.on('message', (order: Order) => {
-    load(order, traffic, options.keys).then((result) => process.send!(result), (error: unknown) => { throw error; });
+    load(order, traffic).then((result) => process.send!(result), (error: unknown) => { throw error; });
   });
   process.send('made');
 }

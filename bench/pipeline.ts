@@ -40,7 +40,7 @@ interface Size {
 const FULL: Size = { seconds: 600, warm: 5, limit: 10, crash: 30, sites: 20_000, pause: 30, probeEveryMs: 5_000, env: {} };
 /** Rounds come sooner, since there is no time to wait for those of every day. */
 const QUICK: Size = {
-  seconds: 8, warm: 1, limit: 2, crash: 3, sites: 2_000, pause: 2, probeEveryMs: 1_000, env: { FOOTFALL_DELIVER_SECONDS: '1', FOOTFALL_ROLLUP_SECONDS: '2' },
+  seconds: 4, warm: 0.5, limit: 1, crash: 1.5, sites: 500, pause: 1, probeEveryMs: 500, env: { FOOTFALL_DELIVER_SECONDS: '1', FOOTFALL_ROLLUP_SECONDS: '2' },
 };
 
 /** Addresses come from the generator, as from a proxy before the process. */
@@ -74,21 +74,22 @@ export async function measure({ quick, seconds, rate, rows = ROWS }: BenchOption
   return measurements;
 }
 
-/** All the lanes of a load. @param reads whether the process answers reads, too */
-function orderOf(port: number, { events, rate }: Load, seconds: number, reads: boolean): Order {
+/** A load's lanes. @param keys to read with; without any nothing is read */
+function orderOf(port: number, { events, rate }: Load, seconds: number, keys?: readonly string[]): Order {
   const perSecond = rate / events;
   return {
     port, seconds,
+    ...(keys && { keys }),
     lanes: [
       { name: 'beacon', perSecond, connections: CONNECTIONS.beacon },
       { name: 'pixel', perSecond: Math.max(1, perSecond * PIXEL_SHARE), connections: CONNECTIONS.pixel },
-      ...(reads ? [{ name: 'read' as const, perSecond: READS_A_SECOND, connections: CONNECTIONS.read }] : []),
+      ...(keys ? [{ name: 'read' as const, perSecond: READS_A_SECOND, connections: CONNECTIONS.read }] : []),
     ],
   };
 }
 
-function generatorOf({ events, rate }: Load, { sites, pause: between }: Size, keys: readonly string[]): Promise<Generator> {
-  return startLoad({ seed: 1, sites, visitors: Math.ceil((rate / events) * between), events, name: Date.now().toString(36), keys });
+function generatorOf({ events, rate }: Load, { sites, pause: between }: Size): Promise<Generator> {
+  return startLoad({ seed: 1, sites, visitors: Math.ceil((rate / events) * between), events, name: Date.now().toString(36) });
 }
 
 /** Makes the sites, and keys to read them with. */
@@ -121,19 +122,14 @@ async function processorDuring<T>(pid: number, work: () => Promise<T>): Promise<
 /** What the bare server does with the same: as much as it takes, and then at the load's rate. */
 interface Limit { events: number; paced: LoadResult; processor: number | null }
 
-async function measureLimit(load: Load, size: Size, folder: string): Promise<Limit> {
-  const generator = await generatorOf(load, size, ['']);
-  try {
-    return await withBareServer(folder, async ({ port, pid }) => {
-      const closed: Order = { port, seconds: size.limit, lanes: [{ name: 'beacon', connections: CONNECTIONS.beacon }] };
-      await generator.run({ ...closed, seconds: size.warm });
-      const most = await generator.run(closed);
-      const { done, processor } = await processorDuring(pid, () => generator.run(orderOf(port, load, size.limit, false)));
-      return { events: load.events * most.lanes.beacon!.perSecond, paced: done, processor };
-    });
-  } finally {
-    await generator.stop();
-  }
+function measureLimit(load: Load, size: Size, generator: Generator, folder: string): Promise<Limit> {
+  return withBareServer(folder, async ({ port, pid }) => {
+    const closed: Order = { port, seconds: size.limit, lanes: [{ name: 'beacon', connections: CONNECTIONS.beacon }] };
+    await generator.run({ ...closed, seconds: size.warm });
+    const most = await generator.run(closed);
+    const { done, processor } = await processorDuring(pid, () => generator.run(orderOf(port, load, size.limit)));
+    return { events: load.events * most.lanes.beacon!.perSecond, paced: done, processor };
+  });
 }
 
 /** What is seen of the process while the load goes on. */
@@ -176,15 +172,14 @@ interface Loaded {
   parts: Awaited<ReturnType<typeof partsOf>>;
 }
 
-async function runLoad(load: Load, size: Size, data: string, footfall: Footfall): Promise<Loaded> {
+async function runLoad(load: Load, size: Size, generator: Generator, data: string, footfall: Footfall): Promise<Loaded> {
   const keys = await prepare(footfall, size);
-  const generator = await generatorOf(load, size, keys);
   const over = new AbortController();
   const { signal } = over;
   try {
-    const warm = await generator.run(orderOf(footfall.port, load, size.warm, true));
+    const warm = await generator.run(orderOf(footfall.port, load, size.warm, keys));
     const under = async () => {
-      const during = await processorDuring(footfall.pid, () => generator.run(orderOf(footfall.port, load, size.seconds, true)));
+      const during = await processorDuring(footfall.pid, () => generator.run(orderOf(footfall.port, load, size.seconds, keys)));
       over.abort();
       return { ...during, countedAfter: await allCounted(footfall, COUNTED_MS) };
     };
@@ -201,15 +196,19 @@ async function runLoad(load: Load, size: Size, data: string, footfall: Footfall)
     };
   } finally {
     over.abort();
-    await generator.stop();
   }
 }
 
 async function measureLoad(load: Load, size: Size, folder: string): Promise<Measurement[]> {
-  const limit = await measureLimit(load, size, join(folder, 'bare'));
-  const data = join(folder, 'data');
-  const loaded = await withFootfall(data, { ...size.env, ...BEHIND_PROXY }, (footfall) => runLoad(load, size, data, footfall));
-  return [...taken(load, size, loaded, limit), ...counted(load, loaded), ...cost(load, loaded, limit)];
+  const generator = await generatorOf(load, size);
+  try {
+    const limit = await measureLimit(load, size, generator, join(folder, 'bare'));
+    const data = join(folder, 'data');
+    const loaded = await withFootfall(data, { ...size.env, ...BEHIND_PROXY }, (footfall) => runLoad(load, size, generator, data, footfall));
+    return [...taken(load, size, loaded, limit), ...counted(load, loaded), ...cost(load, loaded, limit)];
+  } finally {
+    await generator.stop();
+  }
 }
 
 const number = (n: number): string => n.toLocaleString('en-US');
@@ -264,7 +263,7 @@ function cost({ name, events: ofBeacon }: Load, { result, sum, processor, watche
     ...(memory === null ? [] : [{ what: `${name}: peak memory`, value: memory, unit: 'MiB', target: { atMost: 4096 }, note: `at most ${watched.own.toFixed(0)} MiB of it its own, the rest files that the system can take back` }]),
     ...(processor === null ? [] : [
       { what: `${name}: the process, of a core`, value: (100 * processor) / result.seconds, unit: '%' },
-      { what: `${name}: the process, an event`, value: each(processor, result), unit: 'µs', limit: each(limit.processor!, limit.paced), note: `processor time of all threads while the load went on, rollups and reads too. limit: the bare server's at the same rate` },
+      { what: `${name}: the process, an event`, value: each(processor, result), unit: 'µs', limit: each(limit.processor!, limit.paced), note: "processor time of all threads while the load went on, rollups and reads too. limit: the bare server's at the same rate" },
     ]),
     { what: `${name}: the generator, of a core`, value: (100 * result.processor) / result.seconds, unit: '%', note: `${((1e6 * result.processor) / requests).toFixed(1)} µs a request` },
     ...Object.entries(parts).map(([part, bytes]): Measurement => ({ what: `${name}: disk an event, ${part}`, value: bytes / sum.good, unit: 'B', ...(part === 'hours' && { note: 'with the runs that have been superseded, which are kept for an hour' }) })),
@@ -275,16 +274,17 @@ function cost({ name, events: ofBeacon }: Load, { result, sum, processor, watche
 async function measureCrash(load: Load, size: Size, folder: string): Promise<Measurement[]> {
   const env = { ...size.env, ...BEHIND_PROXY };
   const sites = Array.from({ length: size.sites }, (_, i) => siteId(i));
+  const generator = await generatorOf(load, size);
   let footfall = await startFootfall(folder, env);
-  const generator = await generatorOf(load, size, await prepare(footfall, size));
   try {
+    const keys = await prepare(footfall, size);
     const [before] = await Promise.all([
-      generator.run(orderOf(footfall.port, load, 4 * size.crash, true)),
+      generator.run(orderOf(footfall.port, load, 4 * size.crash, keys)),
       pause(size.crash * 1000).then(() => footfall.end('SIGKILL')),
     ]);
     footfall = await startFootfall(folder, env);
     const { startedIn } = footfall;
-    const after = await generator.run(orderOf(footfall.port, load, size.crash, true));
+    const after = await generator.run(orderOf(footfall.port, load, size.crash, keys));
     const countedAfter = await allCounted(footfall, COUNTED_MS);
     const { events, bots, rejected } = await countedOf(footfall, sites);
     const { sent, good } = sumOf([before, after], load);

@@ -81,7 +81,7 @@ async function allDone({ ask }: Pipeline): Promise<void> {
 interface Size { bytes: number; jobs: number; events: number; settings: Partial<StartOptions> }
 const FULL: Size = { bytes: Infinity, jobs: 3, events: 120, settings: {} };
 /** Rounds come sooner, since there is no time to wait for those of every day. */
-const QUICK: Size = { bytes: 300_000, jobs: 1, events: 8, settings: { deliverEveryMs: 1_000, rollupEveryMs: 2_000 } };
+const QUICK: Size = { bytes: 150_000, jobs: 1, events: 4, settings: { deliverEveryMs: 1_000, rollupEveryMs: 2_000 } };
 
 /** The log in the lake and in the numbers. */
 interface Imported { from: Hour; to: Hour; views: number; lines: number; /** Until all is counted. */ seconds: number }

@@ -34,15 +34,15 @@ const HOURS = hoursBetween(hourOf(startOfLocalDay(TIME_ZONE, dayAfter(LAST_DAY, 
 const READS = [
   {
     name: '30 days by day', path: 'timeseries?range=30d&interval=day&metrics=visitors,pageviews,revenue',
-    from: dayKey(DAYS.at(-30)!), to: dayKey(LAST_DAY), items: 30, results: 30, times: { full: 5000, quick: 500 }, target: { atMost: 10 },
+    from: dayKey(DAYS.at(-30)!), to: dayKey(LAST_DAY), items: 30, results: 30, times: { full: 5000, quick: 250 }, target: { atMost: 10 },
   },
   {
     name: '7 days by hour', path: 'timeseries?range=7d&interval=hour&metrics=visitors,pageviews,revenue',
-    from: hourKey(HOURS[0]!), to: hourKey(HOURS.at(-1)!), items: 7 * 24, results: 7 * 24, times: { full: 2000, quick: 100 },
+    from: hourKey(HOURS[0]!), to: hourKey(HOURS.at(-1)!), items: 7 * 24, results: 7 * 24, times: { full: 2000, quick: 60 },
   },
   {
     name: '90 days by page', path: 'breakdown?range=90d&dimension=page&limit=10',
-    from: breakdownKey(DAYS[0]!), to: breakdownKey(LAST_DAY), items: 90, results: 10, times: { full: 1000, quick: 30 },
+    from: breakdownKey(DAYS[0]!), to: breakdownKey(LAST_DAY), items: 90, results: 10, times: { full: 1000, quick: 15 },
   },
 ] as const;
 type Read = (typeof READS)[number];

@@ -28,7 +28,7 @@ async function startOnce(data: string, isFull: boolean): Promise<Started> {
 
 /** Measures starts with a month of data, in turns with starts with none. */
 export async function measure({ quick }: BenchOptions): Promise<Measurement[]> {
-  const size: MonthSize = quick ? { sites: 2_000, active: 100 } : { sites: 20_000, active: 2_000 };
+  const size: MonthSize = quick ? { sites: 2_000, active: 30 } : { sites: 20_000, active: 2_000 };
   const rounds = quick ? 2 : 5;
   const folder = await mkdtemp(join(tmpdir(), 'footfall-bench-startup-'));
   try {
