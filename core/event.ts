@@ -172,18 +172,20 @@ function items(value: unknown): Item[] | undefined {
 
 function props(value: unknown): Props | undefined {
   if (!isObject(value)) return undefined;
-  const keys = Object.keys(value);
-  if (keys.length > 30) return undefined;
-  const read: [string, string | number | boolean][] = [];
-  for (const key of keys) {
-    if (key.length === 0 || key.length > 64) return undefined;
+  let count = 0;
+  let clean = true;
+  for (const key in value) {
     const entry = value[key];
-    if (typeof entry === 'string' && entry.length <= 256) read.push([cleanText(key), cleanText(entry)]);
-    else if (typeof entry === 'boolean' || (typeof entry === 'number' && Number.isFinite(entry))) read.push([cleanText(key), entry]);
-    else return undefined;
+    if (++count > 30 || key.length === 0 || key.length > 64 || !isProp(entry)) return undefined;
+    clean &&= !UNCLEAN.test(key) && !(typeof entry === 'string' && UNCLEAN.test(entry));
   }
+  // Most are clean as they are; to copy them would take longer than to check them.
   // fromEntries defines own properties: a key named __proto__ stays a key.
-  return Object.fromEntries(read);
+  return clean ? value as Props : Object.fromEntries(Object.entries(value as Props).map(([key, entry]) => [cleanText(key), typeof entry === 'string' ? cleanText(entry) : entry]));
+}
+
+function isProp(entry: unknown): entry is string | number | boolean {
+  return typeof entry === 'string' ? entry.length <= 256 : typeof entry === 'boolean' || (typeof entry === 'number' && Number.isFinite(entry));
 }
 
 const server = <T>(of: Field<T>): Field<T> => ({ ...of, server: true });
