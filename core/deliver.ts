@@ -99,12 +99,11 @@ function localDays(batches: readonly (Batch | Undeliverable)[]): Set<LocalDay> {
 interface Progress { draft: Draft; refused: Refused | undefined; /** Events a refusal speaks for. */ events: number }
 interface Batch { hourStart: number; drafts: Progress[] }
 
-/** Runs the steps until one refuses; what they say is added to the draft. */
+/** Runs the steps until one refuses. */
 function run(steps: readonly Step[], draft: Draft, context: Context): Refused | undefined {
   for (const step of steps) {
-    const said = step(draft, context);
-    if (said instanceof Refused) return said;
-    Object.assign(draft, said);
+    const refused = step(draft, context);
+    if (refused) return refused;
   }
   return undefined;
 }

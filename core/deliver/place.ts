@@ -8,10 +8,11 @@ const COUNTRY = /^[A-Z]{2}$/;
 // What CloudFront and others say when they do not know, or for Tor.
 const NO_COUNTRY = new Set(['XX', 'ZZ', 'T1']);
 
-export const place: Step = ({ envelope, event }, { countryOf }) => {
-  const [said, ip] = envelope.via === 'api' ? [event.country, event.ip] : [envelope.country, envelope.ip];
-  if (said !== undefined && COUNTRY.test(said) && !NO_COUNTRY.has(said)) return { country: said };
-  return { country: ip === undefined ? undefined : countryOf(ip) };
+export const place: Step = (draft, { countryOf }) => {
+  const { country, ip } = draft.envelope.via === 'api' ? draft.event : draft.envelope;
+  if (country !== undefined && COUNTRY.test(country) && !NO_COUNTRY.has(country)) draft.country = country;
+  else draft.country = ip === undefined ? undefined : countryOf(ip);
+  return undefined;
 };
 
 /**

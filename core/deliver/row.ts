@@ -66,23 +66,23 @@ function revenueOf({ name }: Event, currency: string, siteCurrency: string, valu
 }
 
 /** The last columns of an event's row: which event it is, and what it is worth. */
-export const row: Step = ({ envelope, event, site, raw, index }, { processedAt }) => {
+export const row: Step = (draft, { processedAt }) => {
+  const { envelope, event, site, raw, index } = draft;
   const valueMicros = event.value === undefined ? undefined : micros(event.value);
   const currency = event.currency ?? site.currency;
-  return {
-    site_id: site.id,
-    event_key: eventKey(site.id, raw, envelope, index),
-    place: index,
-    value_micros: valueMicros,
-    currency: valueMicros === undefined ? undefined : currency,
-    revenue_micros: revenueOf(event, currency, site.currency, valueMicros),
-    transaction_id: event.transaction_id || undefined,
-    props: event.props && JSON.stringify(event.props),
-    via: envelope.via,
-    received_at: envelope.at,
-    processed_at: processedAt,
-    v: TRANSFORM_VERSION,
-  };
+  draft.site_id = site.id;
+  draft.event_key = eventKey(site.id, raw, envelope, index);
+  draft.place = index;
+  draft.value_micros = valueMicros;
+  draft.currency = valueMicros === undefined ? undefined : currency;
+  draft.revenue_micros = revenueOf(event, currency, site.currency, valueMicros);
+  draft.transaction_id = event.transaction_id || undefined;
+  draft.props = event.props && JSON.stringify(event.props);
+  draft.via = envelope.via;
+  draft.received_at = envelope.at;
+  draft.processed_at = processedAt;
+  draft.v = TRANSFORM_VERSION;
+  return undefined;
 };
 
 /** A row for each product among the items of an event that passed every step. */
