@@ -111,7 +111,6 @@ export async function connected<T>(work: (connection: DuckDBConnection) => Promi
 /** One more file of the hour, with events of some sites: late ones, as a delivery would add them. */
 async function addLateEvents(lake: LocalLake, folder: string): Promise<void> {
   const start = startOf(HOUR);
-  const { dt, hr } = partitionOf(HOUR);
   const lines = Array.from({ length: CHANGED_SITES * EVENTS_OF_CHANGED_SITE }, (_, i) => {
     const ts = start + i * 1000;
     const row: Row = {
@@ -120,11 +119,11 @@ async function addLateEvents(lake: LocalLake, folder: string): Promise<void> {
       country: 'DE', device: 'mobile', browser: 'Chrome', os: 'Android', language: 'de-DE',
       bot: false, via: 'beacon', received_at: ts, processed_at: ts + 3_600_000, v: 1,
     };
-    return `${rowJson(row).slice(0, -1)},"dt":"${dt}","hr":"${hr}"}\n`;
+    return `${rowJson(row)}\n`;
   });
   const file = join(folder, 'late.ndjson');
   await writeFile(file, lines.join(''));
-  await lake.addEvents(file, 'late');
+  await lake.addEvents(file, partitionOf(HOUR), 'late');
 }
 
 /** A measurement of a phase; where it failed, the reason instead of the number. */

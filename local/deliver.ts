@@ -1,25 +1,22 @@
 // The delivery loop: takes records from the log, transforms them, writes Parquet, announces the hours, and only then
 // moves the checkpoint. A crash in between delivers twice, and the rollup counts once.
 // before: local/stream.ts; next: local/rollup.ts
-import { createWriteStream } from 'node:fs';
 import { basename, join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { pipeline } from 'node:stream/promises';
-import { Readable } from 'node:stream';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import { isReplay } from '../core/collect.ts';
 import { transform, type TransformPorts } from '../core/deliver.ts';
-import { hourOf, partitionOf, type Hour, type Partition } from '../core/hour.ts';
-import { filesIn, removeAll, writeWhole } from './files.ts';
+import { hourOf, partitionOf, partitionPath, type Hour } from '../core/hour.ts';
+import { GrowingFile, filesIn, moveIntoPlace, removeAll } from './files.ts';
 import type { LocalLake } from './lake.ts';
 import type { Log, LogRecord } from './stream.ts';
 import type { TaskQueue } from './tasks.ts';
 
-/** Records, and about as many characters, of one round. */
-const ROUND = { records: 20_000, chars: 32_000_000 };
-/** Records transformed before the loop lets waiting requests have their turn. */
-const SLICE = 250;
+/** Records, and about as many characters, of one round; they become one file an hour, so rounds should not be small. */
+const ROUND = { records: 100_000, chars: 64_000_000 };
+/** Records, and about as many characters, transformed and held at once. */
+const SLICE = { records: 250, chars: 4_000_000 };
 
 const compress = promisify<string, { level: number }, Buffer>(gzip);
 
@@ -33,70 +30,106 @@ export interface DeliverPorts extends TransformPorts {
   report: (line: string) => void;
 }
 
-function hourPath({ dt, hr }: Partition): string {
-  return join(`dt=${dt}`, `hr=${hr}`);
+/** The files of one round, on their way. */
+interface Round {
+  /** The records as they came, for a replay: a gzip for each slice. Of a replayed record the first copy is kept, and no longer than its time. */
+  raw: GrowingFile;
+  /** Records that could not become rows, and why. */
+  failed: GrowingFile;
+  rows: Map<Hour, GrowingFile>;
+  /** Hours that got rows, of records received now and of replayed ones. */
+  received: Set<Hour>;
+  replayed: Set<Hour>;
+  failures: number;
 }
 
 /** Delivers what the log holds now, at most one round; resolves to whether the round was full. */
 export async function deliverRound(ports: DeliverPorts): Promise<boolean> {
-  const { log, lake, tasks, lakeFolder, temporary } = ports;
-  const records = log.read(ROUND.records, ROUND.chars);
-  const last = records.at(-1);
-  if (!last) return false;
-  const name = String(last.position).padStart(16, '0');
+  const { log, temporary } = ports;
+  // The same names each time: a round that failed leaves no more than one.
+  const aside = join(temporary, 'deliver');
+  const round: Round = {
+    raw: new GrowingFile(`${aside}.raw`), failed: new GrowingFile(`${aside}.failed`), rows: new Map(), received: new Set(), replayed: new Set(), failures: 0,
+  };
+  try {
+    let last: number | undefined;
+    let left = ROUND;
+    while (left.records > 0 && left.chars > 0) {
+      const slice = log.read(Math.min(left.records, SLICE.records), Math.min(left.chars, SLICE.chars), last);
+      if (slice.length === 0) break;
+      last = slice.at(-1)!.position;
+      left = { records: left.records - slice.length, chars: left.chars - charsOf(slice) };
+      await Promise.all([keepRaw(slice, round), deliverSlice(slice, round, aside, ports)]);
+      await nextTurn();
+    }
+    if (last === undefined) return false;
+    await finish(round, String(last).padStart(16, '0'), ports);
+    await log.checkpoint(last);
+    return log.oldest() !== undefined && (left.records <= 0 || left.chars <= 0);
+  } finally {
+    await Promise.all([round.raw, round.failed, ...round.rows.values()].map((file) => file.close()));
+  }
+}
 
-  const received = new Set<Hour>();
-  const replayed = new Set<Hour>();
-  const lines: string[] = [];
+/** What is not well-formed Unicode is no JSON and goes to `failed/` anyway. */
+async function keepRaw(slice: readonly LogRecord[], { raw }: Round): Promise<void> {
+  const kept = slice.filter(({ data }) => !isReplay(data)).map(({ data }) => `${data}\n`);
+  if (kept.length > 0) await raw.append(await compress(kept.join(''), { level: 2 }));
+}
+
+async function deliverSlice(slice: readonly LogRecord[], round: Round, aside: string, ports: DeliverPorts): Promise<void> {
   const failures: string[] = [];
-  for (let i = 0; i < records.length; i += SLICE) {
-    const slice = records.slice(i, i + SLICE);
-    const delivered = await transform(slice.map(({ data }) => data), ports);
-    delivered.forEach((result, j) => {
-      if (result.kind === 'failed') {
-        failures.push(JSON.stringify({ error: result.message, failed_at: ports.clock(), record: slice[j]!.data }));
-        return;
-      }
-      const { dt, hr } = result.partition;
-      for (const row of result.rows) lines.push(`${row.slice(0, -1)},"dt":"${dt}","hr":"${hr}"}\n`);
-      if (result.rows.length > 0) (isReplay(slice[j]!.data) ? replayed : received).add(`${dt}T${hr}`);
-    });
-    await nextTurn();
+  const lines = new Map<Hour, string[]>();
+  const delivered = await transform(slice.map(({ data }) => data), ports);
+  delivered.forEach((result, i) => {
+    const { data } = slice[i]!;
+    if (result.kind === 'failed') {
+      failures.push(JSON.stringify({ error: result.message, failed_at: ports.clock(), record: data }));
+      return;
+    }
+    if (result.rows.length === 0) return;
+    const { dt, hr } = result.partition;
+    const hour: Hour = `${dt}T${hr}`;
+    (isReplay(data) ? round.replayed : round.received).add(hour);
+    const before = lines.get(hour);
+    if (before) before.push(...result.rows);
+    else lines.set(hour, [...result.rows]);
+  });
+  round.failures += failures.length;
+  if (failures.length > 0) await round.failed.append(`${failures.join('\n')}\n`);
+  for (const [hour, rows] of lines) {
+    const file = round.rows.get(hour) ?? new GrowingFile(`${aside}.${hour.replace('T', '.')}`);
+    round.rows.set(hour, file);
+    await file.append(`${rows.join('\n')}\n`);
   }
+}
 
-  const arrived = hourPath(partitionOf(hourOf(ports.clock())));
-  const aside = join(temporary, `deliver-${name}`);
-  // Of a replayed record the first copy is kept, and no longer than its time.
-  const kept = records.filter(({ data }) => !isReplay(data));
-  if (kept.length > 0) await keepRaw(kept, aside, join(lakeFolder, 'raw', arrived, `${name}.ndjson.gz`));
-  if (failures.length > 0) {
-    const failed = join(lakeFolder, 'failed', arrived, `${name}.ndjson`);
-    await writeWhole(aside, failed, `${failures.join('\n')}\n`);
-    ports.report(`${failures.length} records could not become rows; they and the reasons are in ${failed}`);
+/** Brings what a round made to its places, and announces the hours. */
+async function finish({ raw, failed, rows, received, replayed, failures }: Round, name: string, { lake, tasks, lakeFolder, clock, report }: DeliverPorts): Promise<void> {
+  const arrived = partitionPath(partitionOf(hourOf(clock())));
+  if (raw.exists) await place(raw, join(lakeFolder, 'raw', arrived, `${name}.ndjson.gz`));
+  if (failed.exists) {
+    const file = join(lakeFolder, 'failed', arrived, `${name}.ndjson`);
+    await place(failed, file);
+    report(`${failures} records could not become rows; they and the reasons are in ${file}`);
   }
-  if (lines.length > 0) {
-    const jsonLines = `${aside}.ndjson`;
-    await pipeline(Readable.from(chunks(lines)), createWriteStream(jsonLines));
+  for (const [hour, lines] of rows) {
+    await lines.close();
     // The time in the name keeps a second delivery of the same records from replacing the first's file half-way.
-    await lake.addEvents(jsonLines, `${name}-${ports.clock()}`);
-    await tasks.announce([...received]);
-    await tasks.announce([...replayed].filter((hour) => !received.has(hour)), true);
+    await lake.addEvents(lines.path, partitionOf(hour), `${name}-${clock()}`);
   }
-  await log.checkpoint(last.position);
-  return log.oldest() !== undefined && (records.length === ROUND.records || charsOf(records) >= ROUND.chars);
+  if (rows.size === 0) return;
+  await tasks.announce([...received]);
+  await tasks.announce([...replayed].filter((hour) => !received.has(hour)), true);
+}
+
+async function place(file: GrowingFile, to: string): Promise<void> {
+  await file.close();
+  await moveIntoPlace(file.path, to);
 }
 
 function charsOf(records: readonly LogRecord[]): number {
   return records.reduce((chars, { data }) => chars + data.length, 0);
-}
-
-/** The records as they came, for a replay. What is not well-formed Unicode is no JSON and goes to `failed/` anyway. */
-async function keepRaw(records: readonly LogRecord[], aside: string, to: string): Promise<void> {
-  await writeWhole(aside, to, await compress(records.map(({ data }) => `${data}\n`).join(''), { level: 1 }));
-}
-
-function* chunks(lines: readonly string[]): Iterable<string> {
-  for (let i = 0; i < lines.length; i += 1000) yield lines.slice(i, i + 1000).join('');
 }
 
 /** Removes what arrived before a day (YYYY-MM-DD) and is kept as it came, with addresses: raw records, and those that could not become rows. */

@@ -9,7 +9,8 @@ import { newKey } from '../core/keys.ts';
 import { Client, reasonOf } from './client.ts';
 import { demoHistory, demoVisit, randomFrom, type Random, type TimedEvent } from './demo-shop.ts';
 import { isMain } from './main.ts';
-import { CannotStart, start } from './start.ts';
+import { CannotStart } from './pipeline.ts';
+import { start } from './start.ts';
 
 const SITE = 'demo';
 const KEY_LABEL = 'npm run demo';

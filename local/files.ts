@@ -1,5 +1,5 @@
 // Files that are either whole and in place, or not there: written aside, synced, renamed.
-import { open, mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { open, mkdir, readdir, rename, rm, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 /** Brings a file's or folder's content to the disk. */
@@ -24,16 +24,24 @@ export async function moveIntoPlace(from: string, to: string): Promise<void> {
   await sync(dirname(to));
 }
 
-/** Writes a file whole. `aside` is a path on the same disk to write it to first. */
-export async function writeWhole(aside: string, to: string, content: Uint8Array | string): Promise<void> {
-  await mkdir(dirname(aside), { recursive: true });
-  const handle = await open(aside, 'w');
-  try {
-    await handle.writeFile(content);
-  } finally {
-    await handle.close();
+/** A file that grows by pieces, and exists from the first one on. */
+export class GrowingFile {
+  #handle: FileHandle | undefined;
+  constructor(readonly path: string) {}
+
+  async append(content: Uint8Array | string): Promise<void> {
+    this.#handle ??= await open(this.path, 'w');
+    await this.#handle.appendFile(content);
   }
-  await moveIntoPlace(aside, to);
+
+  get exists(): boolean {
+    return this.#handle !== undefined;
+  }
+
+  /** Nothing can be appended any more; called again, it does nothing. */
+  async close(): Promise<void> {
+    await this.#handle?.close();
+  }
 }
 
 /** Paths of what is in a folder with this ending, sorted; none where there is no such folder. */

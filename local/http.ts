@@ -130,18 +130,32 @@ function factsOf(request: IncomingMessage, { clock, trustProxy }: HttpPorts): Re
 /** Of a body over its limit so much is still read (and dropped): a client that is writing hears no answer before its end. */
 const DRAIN_BYTES = 32 * 1024 * 1024;
 
-/** Reads a body of at most `limit` bytes. Throws 413 on more, and whatever the socket says when the client goes away. */
-async function bodyOf(request: IncomingMessage, limit: number, headers: Record<string, string> = {}): Promise<string> {
-  let chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-    bytes += chunk.length;
-    if (bytes <= limit) chunks.push(chunk);
-    else chunks = [];
-    if (bytes > DRAIN_BYTES) break;
-  }
-  if (bytes > limit) throw new Problem(413, `the body: accepts at most ${limit} bytes`, { ...headers, connection: 'close' });
-  return Buffer.concat(chunks).toString('utf8');
+/**
+ * Reads a body of at most `limit` bytes. Rejects with 413 on more, and with whatever the socket says when the client goes
+ * away. By events: an iterator over each body is a tenth of what a beacon costs.
+ */
+function bodyOf(request: IncomingMessage, limit: number, headers: Record<string, string> = {}): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let chunks: Buffer[] = [];
+    let bytes = 0;
+    const refuse = () => { reject(new Problem(413, `the body: accepts at most ${limit} bytes`, { ...headers, connection: 'close' })); };
+    request.on('data', (chunk: Buffer) => {
+      bytes += chunk.length;
+      if (bytes <= limit) chunks.push(chunk);
+      else chunks = [];
+      if (bytes <= DRAIN_BYTES) return;
+      request.pause();
+      refuse();
+    });
+    request.once('end', () => {
+      if (bytes > limit) refuse();
+      else resolve(chunks.length === 1 ? chunks[0]!.toString() : Buffer.concat(chunks).toString());
+    });
+    request.once('error', reject);
+    request.once('close', () => {
+      if (!request.complete) reject(new Error('the client went away before the end of its request'));
+    });
+  });
 }
 
 function methodNotAllowed(method: string, path: string, allowed: readonly string[]): Problem {

@@ -1,7 +1,7 @@
 // The Lake on one machine: Parquet files in folders, queried by DuckDB. Each query sees just the files of the
 // partitions and runs it reads, as views with the names that Athena's tables have.
 import { mkdir, readFile, readdir, stat } from 'node:fs/promises';
-import { basename, join, relative } from 'node:path';
+import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import { DuckDBInstance, type DuckDBConnection } from '@duckdb/node-api';
@@ -31,15 +31,15 @@ async function readStatements(): Promise<Map<string, string>> {
 }
 
 /** The columns of rows as DuckDB reads them from JSON. */
-const JSON_COLUMNS = Object.entries({ ...ROW_COLUMNS, ...PARTITION_COLUMNS }).map(([name, type]) => `${name}: '${DUCKDB_TYPES[type]}'`).join(', ');
+const JSON_COLUMNS = Object.entries(ROW_COLUMNS).map(([name, type]) => `${name}: '${DUCKDB_TYPES[type]}'`).join(', ');
 
 export interface LocalLake extends Lake {
   /**
-   * Adds rows to the partitions they name in `dt` and `hr`; when it resolves, the files are complete and on disk.
+   * Adds rows to a partition; when it resolves, the file is complete and on disk.
    * @param jsonLines a file of one JSON object a line; it is removed
-   * @param name what the new files are called, unique among all
+   * @param name what the new file is called, unique in its partition
    */
-  addEvents(jsonLines: string, name: string): Promise<void>;
+  addEvents(jsonLines: string, partition: Partition, name: string): Promise<void>;
   close(): void;
 }
 
@@ -86,14 +86,10 @@ export async function duckdbLake(folder: string, { enginePath, temporary, memory
   }
 
   async function prepareViews(connection: DuckDBConnection, { events, steps, hours, changes }: Query['reads']): Promise<void> {
-    if (events) await view(connection, 'events', ROW_COLUMNS, await filesOf(events.map(eventsPath)), PARTITION_COLUMNS);
-    if (steps) await view(connection, 'steps', STEP_COLUMNS, await filesOf(steps.map((run) => `steps/run=${run}`)), { run: 'string' });
-    if (hours) await view(connection, 'hours', HOUR_COLUMNS, await filesOf(hours.map((run) => `hours/run=${run}`)), { run: 'string' });
-    if (changes) await view(connection, 'changes', CHANGE_COLUMNS, await filesOf(changes.map((run) => `changes/run=${run}`)), { run: 'string' });
-  }
-
-  async function filesOf(prefixes: readonly string[]): Promise<string[]> {
-    return (await Promise.all(prefixes.map((prefix) => filesIn(join(folder, prefix), '.parquet')))).flat();
+    if (events) await view(connection, 'events', ROW_COLUMNS, await filesOf(folder, events.map(eventsPath)), PARTITION_COLUMNS);
+    if (steps) await view(connection, 'steps', STEP_COLUMNS, await filesOf(folder, steps.map((run) => `steps/run=${run}`)), { run: 'string' });
+    if (hours) await view(connection, 'hours', HOUR_COLUMNS, await filesOf(folder, hours.map((run) => `hours/run=${run}`)), { run: 'string' });
+    if (changes) await view(connection, 'changes', CHANGE_COLUMNS, await filesOf(folder, changes.map((run) => `changes/run=${run}`)), { run: 'string' });
   }
 
   return {
@@ -125,8 +121,26 @@ export async function duckdbLake(folder: string, { enginePath, temporary, memory
       await removeAll(join(folder, prefix));
     },
 
+    ...filesOfLake(folder),
+
+    async addEvents(jsonLines, partition, name) {
+      const written = `${aside()}.parquet`;
+      await connected((connection) => connection.run(
+        `copy (select * from read_json(${text(jsonLines)}, columns = {${JSON_COLUMNS}}, format = 'newline_delimited')) to ${text(written)} (${PARQUET})`,
+      ));
+      await moveIntoPlace(written, join(folder, eventsPath(partition), `${name}.parquet`));
+      await removeAll(jsonLines);
+    },
+
+    close: () => instance.closeSync(),
+  };
+}
+
+/** What is asked of the lake's files themselves, which takes no engine. */
+export function filesOfLake(folder: string): Pick<Lake, 'sizeOf' | 'rawParts' | 'records'> {
+  return {
     async sizeOf(partition) {
-      const sizes = await Promise.all((await filesOf([eventsPath(partition)])).map(async (file) => (await stat(file)).size));
+      const sizes = await Promise.all((await filesOf(folder, [eventsPath(partition)])).map(async (file) => (await stat(file)).size));
       return sizes.reduce((sum, size) => sum + size, 0);
     },
 
@@ -141,24 +155,11 @@ export async function duckdbLake(folder: string, { enginePath, temporary, memory
       const text = await decompress(await readFile(join(folder, part)));
       yield* text.toString().trimEnd().split('\n');
     },
-
-    async addEvents(jsonLines, name) {
-      const written = aside();
-      await connected((connection) => connection.run(
-        `copy (select * from read_json(${text(jsonLines)}, columns = {${JSON_COLUMNS}}, format = 'newline_delimited'))
-         to ${text(written)} (${PARQUET}, partition_by (dt, hr))`,
-      ));
-      for (const file of await readdir(written, { recursive: true, withFileTypes: true })) {
-        if (!file.isFile()) continue;
-        const partition = relative(written, file.parentPath);
-        await moveIntoPlace(join(file.parentPath, file.name), join(folder, 'events', partition, `${name}-${file.name}`));
-      }
-      await removeAll(written);
-      await removeAll(jsonLines);
-    },
-
-    close: () => instance.closeSync(),
   };
+}
+
+async function filesOf(folder: string, prefixes: readonly string[]): Promise<string[]> {
+  return (await Promise.all(prefixes.map((prefix) => filesIn(join(folder, prefix), '.parquet')))).flat();
 }
 
 function eventsPath(partition: Partition): string {

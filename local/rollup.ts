@@ -1,8 +1,9 @@
 // One round of rollups on one machine: announced hours become tasks, and the tasks are carried out one by one.
 // before: local/deliver.ts; next: core/serve.ts
 import { isDeepStrictEqual } from 'node:util';
+import { HOUR_MS, hourOf, partitionOf } from '../core/hour.ts';
 import { loaderOf } from '../core/load.ts';
-import type { Store } from '../core/ports.ts';
+import type { Store, Task } from '../core/ports.ts';
 import { parkedTasks, progressOf, readProgress, writeProgress, type Progress } from '../core/progress.ts';
 import { runTask, tasksFor, type RollupPorts } from '../core/rollup.ts';
 import type { TaskQueue, Waiting } from './tasks.ts';
@@ -12,7 +13,10 @@ export interface RollupRoundPorts extends Omit<RollupPorts, 'load' | 'sitesAtOnc
   tasks: TaskQueue;
   /** Everything received before this moment (epoch ms) is in the lake, and its hours have been announced. */
   deliveredThrough: () => number;
-  /** After so long the round begins no further task; they wait for the next round, behind what is newer by then. */
+  /**
+   * After so long with tasks of the past the round begins no further one; they wait for the next round, behind what is
+   * newer by then. What runs now has no budget: a day would wait for ever behind an hour that takes longer.
+   */
   budgetMs: number;
   /** News for the operator, a line each. */
   report: (line: string) => void;
@@ -22,6 +26,7 @@ export interface RollupRoundPorts extends Omit<RollupPorts, 'load' | 'sitesAtOnc
 export const SITES_AT_ONCE = 10_000;
 /** What is counted anew gets so much of a round, so that what comes in meanwhile waits no longer than at other times. */
 const RECOMPUTE_BUDGET_MS = 5_000;
+const DAY_MS = 24 * HOUR_MS;
 /** A round with more tasks than the hour that runs and the one before it, and their days, is told of. */
 const EVERYDAY_TASKS = 5;
 
@@ -29,27 +34,36 @@ const EVERYDAY_TASKS = 5;
 export async function rollupRound(ports: RollupRoundPorts): Promise<void> {
   const { tasks, registry, clock, deliveredThrough, budgetMs, report } = ports;
   const load = loaderOf(ports);
-  const began = clock();
   const through = deliveredThrough();
+  let pastMs = 0;
   const announced = tasks.announced();
   await tasks.send(await tasksFor(announced, registry));
   await tasks.taken(announced);
   const done = { hour: 0, day: 0, items: 0 };
-  for (let waiting = tasks.next(); waiting; waiting = tasks.next()) {
-    if (clock() - began > (waiting.task.recompute ? Math.min(RECOMPUTE_BUDGET_MS, budgetMs) : budgetMs)) break;
+  const hasTime = (task: Task) => !isPast(task, clock()) || pastMs <= (task.recompute ? Math.min(RECOMPUTE_BUDGET_MS, budgetMs) : budgetMs);
+  for (let waiting = tasks.next(hasTime); waiting; waiting = tasks.next(hasTime)) {
+    const { task } = waiting;
+    const began = clock();
     try {
-      done.items += await runTask(waiting.task, { ...ports, load, sitesAtOnce: SITES_AT_ONCE });
+      done.items += await runTask(task, { ...ports, load, sitesAtOnce: SITES_AT_ONCE });
       await tasks.done(waiting);
-      done[waiting.task.kind]++;
+      done[task.kind]++;
     } catch (error) {
       await tasks.failed(waiting, error);
       report(`${waiting.key} failed (attempt ${waiting.attempts + 1}): ${(error as Error).message.split('\n')[0]}`);
     }
+    if (isPast(task, began)) pastMs += clock() - began;
   }
   const before = await readProgress(registry);
   const progress = progressAfter(before, tasks.all(), through);
   if (!isDeepStrictEqual(progress, before)) await writeProgress(registry, progress);
   if (done.hour + done.day > EVERYDAY_TASKS) report(`Rolled up ${done.hour} hours and ${done.day} days; ${done.items} items written.`);
+}
+
+/** Whether it is of neither the hour that runs nor the one before, nor of their days; or counts anew. */
+function isPast(task: Task, now: number): boolean {
+  if (task.recompute) return true;
+  return task.kind === 'hour' ? task.hour < hourOf(now - HOUR_MS) : task.day < partitionOf(hourOf(now - DAY_MS)).dt;
 }
 
 /**

@@ -1,37 +1,26 @@
-// `npm start`: the whole pipeline in one process. collect → deliver → rollup → serve, on LMDB and DuckDB.
-import { mkdir, readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
-import { availableParallelism, totalmem } from 'node:os';
+// `npm start`: the whole pipeline in one process. collect → deliver → rollup → serve, on LMDB and DuckDB: the doors and
+// the API in this thread, what is behind the log in another. next: local/http.ts, local/thread.ts
 import { join, resolve } from 'node:path';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { countryTable } from '../core/deliver/place.ts';
 import { findKey, isKey, listKeys, newKey, storeKey } from '../core/keys.ts';
-import type { Store } from '../core/ports.ts';
-import { advanceReprocess, type Pace } from '../core/reprocess.ts';
-import { removeOldRuns } from '../core/rollup.ts';
-import { removeExpiredSalts, storedSalts } from '../core/salts.ts';
+import type { Store, Stream } from '../core/ports.ts';
+import type { Health } from '../core/progress.ts';
 import { cachedSites } from '../core/sites.ts';
 import { adminHandler } from '../lambdas/admin.ts';
 import { httpPorts } from '../lambdas/http.ts';
 import { ingestHandler } from '../lambdas/ingest.ts';
 import { serveHandler } from '../lambdas/serve.ts';
-import { deliverRound, removeRecordsBefore } from './deliver.ts';
 import { httpServer } from './http.ts';
-import { duckdbLake, type LocalLake } from './lake.ts';
+import { filesOfLake } from './lake.ts';
 import { openEnvironment } from './lmdb.ts';
-import { every } from './loop.ts';
 import { isMain } from './main.ts';
 import { PAGES_FOLDER, pagesOf } from './pages.ts';
-import { rollupRound } from './rollup.ts';
+import { CannotStart, RAW_KEPT_MS, SITE_CACHE_MS, environmentFolders, openPipeline } from './pipeline.ts';
 import { lmdbStore } from './store.ts';
-import { lmdbLog } from './stream.ts';
-import { lmdbTasks } from './tasks.ts';
-
-/** Something that keeps the process from running, as one sentence for the operator. */
-export class CannotStart extends Error {
-  override name = 'CannotStart';
-}
+import { UNDER_WAY_BYTES, lmdbLog } from './stream.ts';
+import { parkedOf, storedTasks, type Waiting } from './tasks.ts';
+import { openPipelineThread } from './thread.ts';
 
 export interface StartOptions {
   dataFolder: string;
@@ -46,6 +35,8 @@ export interface StartOptions {
   rollupEveryMs?: number;
   /** The largest share of the time that rollups take, above 0 and up to 1. */
   rollupShare?: number;
+  /** Whether the pipeline gets a thread of its own, as it does unless a test wants it in its own. */
+  ownThread?: boolean;
   /** News for the operator, a line each. */
   report: (line: string) => void;
 }
@@ -59,134 +50,77 @@ export interface Running {
 
 const DELIVER_EVERY_MS = 5_000;
 const ROLLUP_EVERY_MS = 10_000;
-/** Longer than a request takes from its receive time to the log. */
-const IN_FLIGHT_MS = 1_000;
-const REPROCESS_EVERY_MS = 1_000;
-const HOUSEKEEPING_EVERY_MS = 60_000;
-/** A round of rollups with more to do lets newer hours go first after so long. */
-const ROLLUP_BUDGET_MS = 10_000;
 /** The largest share of the time that rollups take; in the rest they pause. */
 const ROLLUP_SHARE = 1 / 3;
-/** Bytes the engine holds in memory, if that is no more than half of the machine's. */
-const ENGINE_MEMORY = 2.5 * 2 ** 30;
-/** A job's steps: no more than 100 hours wait at once, and no more than 20,000 records stand before live events. */
-const REPROCESS_PACE: Pace = { hours: 100, records: 20_000, recordsRead: 200_000, waits: true };
-const SITE_CACHE_MS = 2_000;
-/** How long raw records are kept, and with them the salts of cookieless visitors. */
-const RAW_KEPT_MS = 30 * 86_400_000;
-/** Longer than any task takes, so that none loses the runs it reads. */
-const OLD_RUNS_KEPT_MS = 60 * 60_000;
 
-/** Starts the pipeline. Throws CannotStart with one sentence where it cannot run. */
+/** Starts the doors, and the pipeline behind them. Throws CannotStart with one sentence where it cannot run. */
 export async function start(options: StartOptions): Promise<Running> {
-  const { report, host, port } = options;
+  const { report, host, port, ownThread = true } = options;
   const clock = Date.now;
   const dataFolder = resolve(options.dataFolder);
-  const lakeFolder = join(dataFolder, 'lake');
-  const temporary = join(dataFolder, 'temporary');
-  const lake = await openData(dataFolder, temporary);
-  const environments = [openEnvironment(join(dataFolder, 'stream')), openEnvironment(join(dataFolder, 'store'))] as const;
-  const [streamEnvironment, storeEnvironment] = environments;
-  const log = lmdbLog(streamEnvironment, clock, report);
-  const registry = lmdbStore(storeEnvironment, 'registry');
-  const metrics = lmdbStore(storeEnvironment, 'metrics');
-  const tasks = lmdbTasks(storeEnvironment, clock);
-  const close = async () => {
-    lake.close();
-    for (const environment of environments) await environment.close();
-  };
-
+  const underWay = new SharedArrayBuffer(UNDER_WAY_BYTES);
   const onError = (error: unknown) => { report(`error: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`); };
-  const sites = cachedSites(registry, clock, SITE_CACHE_MS);
-  // One process, and a store in its memory: nothing need be remembered, so what an administrator does works at once.
+  // The pipeline opens the folder first: its lock is what keeps a second process out of the log.
+  const stream: Stream = { put: (records) => log.put(records) };
+  const pipeline = await (ownThread ? openPipelineThread : openPipeline)({
+    dataFolder, underWay,
+    deliverEveryMs: options.deliverEveryMs ?? DELIVER_EVERY_MS,
+    rollupEveryMs: options.rollupEveryMs ?? ROLLUP_EVERY_MS,
+    rollupShare: options.rollupShare ?? ROLLUP_SHARE,
+  }, { stream, report });
+
+  const folders = environmentFolders(dataFolder);
+  const environments = [openEnvironment(folders.stream), openEnvironment(folders.store)] as const;
+  const [streamEnvironment, storeEnvironment] = environments;
+  const log = lmdbLog(streamEnvironment, clock, report, underWay);
+  const registry = lmdbStore(storeEnvironment, 'registry');
+  const waiting = storedTasks(storeEnvironment);
+  // One machine, and a store in its memory: nothing need be remembered, so what an administrator does works at once.
   const shared = { registry, clock, ...httpPorts(registry, clock, 0, onError) };
   const server = httpServer({
-    stream: log,
+    stream,
     clock,
     onError,
     trustProxy: options.trustProxy ?? false,
     pages: pagesOf(PAGES_FOLDER),
     handlers: {
-      ingest: ingestHandler({ ...shared, stream: log, sites }),
-      admin: adminHandler({ ...shared, lake, tasks, usdPerTerabyte: 0, rawKeptMs: RAW_KEPT_MS }),
-      serve: serveHandler({
-        ...shared,
-        metrics,
-        health: async () => {
-          const waiting = tasks.all();
-          const since = log.undeliveredSince();
-          return {
-            oldest_undelivered_seconds: since === undefined ? null : Math.max(0, Math.round((clock() - since) / 1000)),
-            waiting_tasks: waiting.filter(({ parked }) => !parked).length,
-            parked_tasks: waiting.filter(({ parked }) => parked).length,
-          };
-        },
-      }),
+      ingest: ingestHandler({ ...shared, stream, sites: cachedSites(registry, clock, SITE_CACHE_MS) }),
+      admin: adminHandler({ ...shared, lake: filesOfLake(join(dataFolder, 'lake')), tasks: { parked: async () => parkedOf(waiting()) }, usdPerTerabyte: 0, rawKeptMs: RAW_KEPT_MS }),
+      serve: serveHandler({ ...shared, metrics: lmdbStore(storeEnvironment, 'metrics'), health: async () => healthOf(waiting(), log.undeliveredSince(), clock()) }),
     },
   });
 
-  let adminKey: string;
-  let url: string;
+  const stop = async () => {
+    await pipeline.stop();
+    for (const environment of environments) await environment.close();
+  };
   try {
     await checkFormat(registry, dataFolder);
-    adminKey = await provideAdminKey(registry, options);
-    url = await listen(server, host, port);
+    const adminKey = await provideAdminKey(registry, options);
+    const url = await listen(server, host, port);
+    await pipeline.begin();
+    return {
+      url,
+      adminKey,
+      stop: async () => {
+        server.closeAllConnections();
+        await new Promise((closed) => server.close(closed));
+        await stop();
+      },
+    };
   } catch (error) {
-    await close();
+    await stop();
     throw error;
   }
-
-  const countryOf = countryTable(await readFile(createRequire(import.meta.url).resolve('@ip-location-db/geo-whois-asn-country-mmdb/geo-whois-asn-country.mmdb')));
-  const salts = storedSalts(registry, clock, RAW_KEPT_MS);
-  const deliverPorts = { log, lake, tasks, lakeFolder, temporary, sites, salts, countryOf, clock, report };
-  // What had been received when a round began, and is not in the log when it has ended, is in the lake.
-  let deliveredThrough = 0;
-  const loops = [
-    every('delivery', options.deliverEveryMs ?? DELIVER_EVERY_MS, 0, async () => {
-      for (let more = true; more;) {
-        const began = clock();
-        more = await deliverRound(deliverPorts);
-        deliveredThrough = Math.max(deliveredThrough, Math.min(began, log.undeliveredSince() ?? began) - IN_FLIGHT_MS);
-      }
-    }, report),
-    every('rollup', options.rollupEveryMs ?? ROLLUP_EVERY_MS, 1 / (options.rollupShare ?? ROLLUP_SHARE) - 1, async () => {
-      await rollupRound({ lake, registry, metrics, tasks, clock, report, budgetMs: ROLLUP_BUDGET_MS, deliveredThrough: () => deliveredThrough });
-    }, report),
-    every('reprocessing', REPROCESS_EVERY_MS, 0, async () => {
-      await advanceReprocess({ lake, registry, stream: log, tasks, clock, rawKeptMs: RAW_KEPT_MS, pace: REPROCESS_PACE, deliveredThrough: () => deliveredThrough });
-    }, report),
-    every('housekeeping', HOUSEKEEPING_EVERY_MS, 0, async () => {
-      await removeOldRuns({ lake, registry, clock }, OLD_RUNS_KEPT_MS);
-      await removeExpiredSalts(registry, clock);
-      await removeRecordsBefore(new Date(clock() - RAW_KEPT_MS).toISOString().slice(0, 10), lakeFolder);
-    }, report),
-  ];
-
-  return {
-    url,
-    adminKey,
-    stop: async () => {
-      server.closeAllConnections();
-      await new Promise((closed) => server.close(closed));
-      await Promise.all(loops.map((loop) => loop.stop()));
-      await close();
-    },
-  };
 }
 
-/** Opens the data folder for this process alone. */
-async function openData(dataFolder: string, temporary: string): Promise<LocalLake> {
-  try {
-    await mkdir(dataFolder, { recursive: true });
-    return await duckdbLake(join(dataFolder, 'lake'), {
-      enginePath: join(dataFolder, 'engine.duckdb'), temporary, memory: `${Math.floor(Math.min(ENGINE_MEMORY, totalmem() / 2) / 2 ** 20)}MiB`, threads: availableParallelism(),
-    });
-  } catch (error) {
-    const { message } = error as Error;
-    const holder = /Conflicting lock is held in .*?\(PID (\d+)\)/.exec(message)?.[1];
-    if (holder !== undefined) throw new CannotStart(`The data folder ${dataFolder} is in use by another Footfall (process ${holder}); stop it, or set FOOTFALL_DATA to another folder.`);
-    throw new CannotStart(`The data folder ${dataFolder} cannot be used: ${message.split('\n')[0]}`);
-  }
+/** @param since when the oldest record was put that is not in the lake */
+function healthOf(waiting: readonly Waiting[], since: number | undefined, now: number): Health {
+  return {
+    oldest_undelivered_seconds: since === undefined ? null : Math.max(0, Math.round((now - since) / 1000)),
+    waiting_tasks: waiting.filter(({ parked }) => !parked).length,
+    parked_tasks: waiting.filter(({ parked }) => parked).length,
+  };
 }
 
 /** Raised when what is stored changes its meaning. */

@@ -17,8 +17,8 @@ export function putAt({ position }: Pick<LogRecord, 'position'>): number {
 const PER_MS = 1000;
 
 export interface Log extends Stream {
-  /** At most `limit` records, and about `maxChars` characters, after the checkpoint. */
-  read(limit: number, maxChars: number): LogRecord[];
+  /** At most `limit` records, and about `maxChars` characters, after a position; after the checkpoint where none is given. */
+  read(limit: number, maxChars: number, after?: number): LogRecord[];
   /** Forgets the records up to a position: they have been delivered. */
   checkpoint(position: number): Promise<void>;
   /** The oldest record that has not been delivered. */
@@ -28,22 +28,36 @@ export interface Log extends Stream {
 }
 
 const CHECKPOINT = 'checkpoint';
+/** Few enough that whoever puts meanwhile hardly waits for the commit. */
+const REMOVED_AT_ONCE = 2_000;
 
-/** @param report is told when the log stops taking records, and when it takes them again */
-export function lmdbLog(environment: RootDatabase, clock: Clock, report: (line: string) => void): Log {
+/** What threads of one log share: the position of the first record that is on its way to the disk, 0 = none. */
+export const UNDER_WAY_BYTES = BigInt64Array.BYTES_PER_ELEMENT;
+
+/**
+ * Opens the log. One thread puts, so that records are on disk in the order of their positions; another one may read.
+ * @param report is told when the log stops taking records, and when it takes them again
+ * @param shared UNDER_WAY_BYTES that the threads share, where there are several
+ */
+export function lmdbLog(environment: RootDatabase, clock: Clock, report: (line: string) => void, shared = new SharedArrayBuffer(UNDER_WAY_BYTES)): Log {
   const records: Database<string, number> = environment.openDB({ name: 'records', encoding: 'string' });
   const positions: Database<number, string> = environment.openDB({ name: 'positions', encoding: 'msgpack' });
   const delivered = () => positions.get(CHECKPOINT) ?? 0;
   const [last] = records.getKeys({ reverse: true, limit: 1 });
   let next = Math.max(last ?? 0, delivered()) + 1;
   let failing = false;
-  /** First positions of what is on its way to the disk. */
+  /** First positions of what is on its way to the disk, in ascending order, since they are added in it. */
   const underWay = new Set<number>();
-
-  const after = function* (limit: number): Iterable<LogRecord> {
-    for (const { key, value } of records.getRange({ start: delivered() + 1, limit })) yield { position: key, data: value };
+  const firstUnderWay = new BigInt64Array(shared);
+  const share = () => {
+    const [first = 0] = underWay;
+    Atomics.store(firstUnderWay, 0, BigInt(first));
   };
-  const oldest = () => [...after(1)][0];
+
+  const recordsAfter = function* (position: number, limit: number): Iterable<LogRecord> {
+    for (const { key, value } of records.getRange({ start: position + 1, limit })) yield { position: key, data: value };
+  };
+  const oldest = () => [...recordsAfter(delivered(), 1)][0];
 
   return {
     async put(data) {
@@ -51,6 +65,7 @@ export function lmdbLog(environment: RootDatabase, clock: Clock, report: (line: 
       next = Math.max(next, clock() * PER_MS);
       const first = next;
       underWay.add(first);
+      share();
       try {
         await durably(environment, data.map((record) => records.put(next++, record)));
         if (failing) report('The log takes records again.');
@@ -61,12 +76,13 @@ export function lmdbLog(environment: RootDatabase, clock: Clock, report: (line: 
         throw new StreamUnavailable(`the log takes no records: ${(error as Error).message}`, { cause: error });
       } finally {
         underWay.delete(first);
+        share();
       }
     },
-    read(limit, maxChars) {
+    read(limit, maxChars, after) {
       const read: LogRecord[] = [];
       let chars = 0;
-      for (const record of after(limit)) {
+      for (const record of recordsAfter(after ?? delivered(), limit)) {
         read.push(record);
         chars += record.data.length;
         if (chars >= maxChars) break;
@@ -76,13 +92,18 @@ export function lmdbLog(environment: RootDatabase, clock: Clock, report: (line: 
     async checkpoint(position) {
       // The checkpoint alone decides what is read; the records before it are only in the way.
       await durably(environment, [positions.put(CHECKPOINT, position)]);
-      await durably(environment, [...records.getKeys({ end: position + 1 })].map((key) => records.remove(key)));
+      for (;;) {
+        const keys = [...records.getKeys({ end: position + 1, limit: REMOVED_AT_ONCE })];
+        if (keys.length === 0) return;
+        await durably(environment, keys.map((key) => records.remove(key)));
+      }
     },
     oldest,
     undeliveredSince() {
-      // They are in ascending order, since they were added in it.
-      const [first] = underWay;
-      const positions = [oldest()?.position, first].filter((position) => position !== undefined);
+      // In this order, and with a look at the disk of now: what has arrived there meanwhile is under way no longer.
+      const first = Number(Atomics.load(firstUnderWay, 0));
+      environment.resetReadTxn();
+      const positions = [oldest()?.position, first || undefined].filter((position) => position !== undefined);
       return positions.length === 0 ? undefined : putAt({ position: Math.min(...positions) });
     },
   };

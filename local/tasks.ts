@@ -2,7 +2,7 @@
 // no two tasks of an hour or a day ever run at the same time.
 import type { Database, RootDatabase } from 'lmdb';
 import type { Hour } from '../core/hour.ts';
-import type { Clock, Task, Tasks } from '../core/ports.ts';
+import type { Clock, Parked, Task, Tasks } from '../core/ports.ts';
 import { MAX_ATTEMPTS, taskName, timeOf, type Announced } from '../core/rollup.ts';
 import { durably } from './lmdb.ts';
 
@@ -34,8 +34,9 @@ export interface TaskQueue extends Tasks {
   /**
    * The next task that may be tried. What has not been counted yet goes before what is counted anew; then newest dates
    * first, so that today stays fresh beside much history; hours before their day.
+   * @param among which tasks are asked for
    */
-  next(): Waiting | undefined;
+  next(among?: (task: Task) => boolean): Waiting | undefined;
   done(waiting: Waiting): Promise<void>;
   /** Puts the task back for a later attempt, or parks it. */
   failed(waiting: Waiting, error: unknown): Promise<void>;
@@ -52,19 +53,34 @@ function urgencyOf(task: Task): string {
 /** Of an hour, the last one; whether it and those before it were of rows delivered once more only. */
 type Announcement = Pick<Announced, 'recompute'>;
 
+function tasksIn(environment: RootDatabase): Database<Waiting, string> {
+  return environment.openDB({ name: 'tasks', encoding: 'msgpack' });
+}
+
+/** What waits, for a thread that has no queue: it reads what the queue has stored. */
+export function storedTasks(environment: RootDatabase): () => Waiting[] {
+  const stored = tasksIn(environment);
+  return () => [...stored.getRange().map(({ value }) => value)];
+}
+
+export function parkedOf(waiting: Iterable<Waiting>): Parked[] {
+  return [...waiting].flatMap(({ parked, task, attempts, error = '' }) => (parked ? [{ task, attempts, error }] : []));
+}
+
+/** Opens the queue; there is one at a time. */
 export function lmdbTasks(environment: RootDatabase, clock: Clock): TaskQueue {
   const storedAnnouncements: Database<Announcement, Hour> = environment.openDB({ name: 'announced', encoding: 'msgpack' });
-  const storedTasks: Database<Waiting, string> = environment.openDB({ name: 'tasks', encoding: 'msgpack' });
+  const stored = tasksIn(environment);
   // Memory is what decides, LMDB what survives: it gets the same changes in the same order.
   const announcements = new Map(storedAnnouncements.getRange().map(({ key, value }) => [key, value]));
-  const queue = new Map(storedTasks.getRange().map(({ key, value }) => [key, value]));
+  const queue = new Map(stored.getRange().map(({ key, value }) => [key, value]));
   /** The announcement of each hour as `announced` last told it: a later one is another object. */
   const told = new Map<Hour, Announcement>();
   let counter = clock();
 
   const keep = (waiting: Waiting) => {
     queue.set(waiting.key, waiting);
-    return storedTasks.put(waiting.key, waiting);
+    return stored.put(waiting.key, waiting);
   };
 
   return {
@@ -96,10 +112,10 @@ export function lmdbTasks(environment: RootDatabase, clock: Clock): TaskQueue {
         return keep({ key, task: { ...whole, ...task, recompute }, attempts: 0, notBefore: 0, sent: ++counter });
       }));
     },
-    next() {
+    next(among = () => true) {
       let first: Waiting | undefined;
       for (const waiting of queue.values()) {
-        if (waiting.parked || waiting.notBefore > clock()) continue;
+        if (waiting.parked || waiting.notBefore > clock() || !among(waiting.task)) continue;
         if (!first || urgencyOf(waiting.task) > urgencyOf(first.task)) first = waiting;
       }
       return first;
@@ -107,7 +123,7 @@ export function lmdbTasks(environment: RootDatabase, clock: Clock): TaskQueue {
     async done({ key, sent }) {
       if (queue.get(key)?.sent !== sent) return;
       queue.delete(key);
-      await durably(environment, [storedTasks.remove(key)]);
+      await durably(environment, [stored.remove(key)]);
     },
     async failed({ key, sent, attempts }, error) {
       const waiting = queue.get(key);
@@ -123,6 +139,6 @@ export function lmdbTasks(environment: RootDatabase, clock: Clock): TaskQueue {
       })]);
     },
     all: () => [...queue.values()],
-    parked: async () => [...queue.values()].flatMap(({ parked, task, attempts, error = '' }) => (parked ? [{ task, attempts, error }] : [])),
+    parked: async () => parkedOf(queue.values()),
   };
 }

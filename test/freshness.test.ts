@@ -614,11 +614,11 @@ test('A bucket is partial until the numbers are complete to its end, to the mill
 const RECEIVED = Date.parse('2026-10-20T12:10:00Z');
 interface Health { complete_through: string | null }
 
-/** Starts the pipeline as `npm start` does, with its loops; `Date` is the test's. */
+/** Starts the pipeline as `npm start` does, with its loops; `Date` is the test's, which another thread would not know. */
 async function startAt(t: TestContext, dataFolder: string, deliverEveryMs: number) {
   const reports: string[] = [];
   const running = await start({
-    dataFolder, port: 0, host: '127.0.0.1', adminKey: ADMIN_KEY, deliverEveryMs, rollupEveryMs: 10, rollupShare: 1, report: (line) => { reports.push(line); },
+    dataFolder, port: 0, host: '127.0.0.1', adminKey: ADMIN_KEY, deliverEveryMs, rollupEveryMs: 10, rollupShare: 1, ownThread: false, report: (line) => { reports.push(line); },
   });
   let stopped = false;
   const stop = async () => {
@@ -655,7 +655,7 @@ test('The process does not pass an event that a round had no room for, and that 
   const environment = openEnvironment(join(folder, 'stream'));
   const log = lmdbLog(environment, Date.now, () => undefined);
   t.mock.timers.setTime(RECEIVED - 10 * MINUTE);
-  await log.put(Array.from({ length: 4 }, () => 'x'.repeat(8_000_000)));
+  await log.put(Array.from({ length: 8 }, () => 'x'.repeat(8_000_000)));
   t.mock.timers.setTime(RECEIVED);
   await log.put([JSON.stringify(beaconEnvelope({ id: 'r', at: RECEIVED, userAgent: BROWSER }, JSON.stringify({ site: 'shop', events: [{ name: 'page_view' }] })))]);
   await environment.close();

@@ -47,3 +47,24 @@ test('What is parked is told as not counted, until it has been', async (t) => {
   await pipeline.rollup();
   assert.deepEqual(await readProgress(pipeline.registry), { completeThrough: pipeline.clock(), parkedHours: [], parkedDays: [] });
 });
+
+test('An hour that runs and its day are counted in one round, however long they take; of the past as much as there is time for', async (t) => {
+  const pipeline = await openPipeline(t, '2026-03-10T12:10:00Z');
+  await pipeline.site('shop');
+  await pipeline.send('shop', [{ name: 'page_view', url: 'https://shop.example/now' }]);
+  await pipeline.sendBatch('shop', [{ name: 'page_view', time: '2026-03-10T03:00:00Z' }, { name: 'page_view', time: '2026-03-10T08:00:00Z' }]);
+  await pipeline.deliver();
+  const unload = pipeline.lake.unload.bind(pipeline.lake);
+  // Two minutes a query: every task takes longer than the round's budget.
+  pipeline.lake.unload = (query, prefix) => {
+    pipeline.at(new Date(pipeline.clock() + 120_000).toISOString());
+    return unload(query, prefix);
+  };
+  await pipeline.rollup();
+  const day = { from: '2026-03-10', to: '2026-03-10' };
+  assert.deepEqual((await pipeline.breakdown('shop', { ...day, dimension: 'page', metrics: 'pageviews' }))['/now'], { pageviews: 1 });
+  assert.deepEqual(pipeline.tasks.all().map(({ key }) => key), ['hour#2026-03-10T03']);
+  await pipeline.rollup();
+  assert.deepEqual(pipeline.tasks.all(), []);
+  assert.deepEqual(await pipeline.stats('shop', { ...day, metrics: 'pageviews' }), { pageviews: 3 });
+});
