@@ -245,11 +245,12 @@ export function quote(value: unknown): string {
 export function checkEvent(raw: unknown, via: Via, at: number): Event | Refused {
   if (!isObject(raw)) return new Refused('bad_event', `event ${quote(raw)}: accepts an object`);
   const event: Record<string, unknown> = {};
+  const moment = { at };
   for (const [name, { read, reason, accepts, server: serverOnly }] of FIELD_LIST) {
     if (serverOnly && via !== 'api') continue;
-    const value = Object.hasOwn(raw, name) ? raw[name] : undefined;
-    if (value == null) continue;
-    const accepted = read(value, { at });
+    const value = raw[name];
+    if (value == null || !Object.hasOwn(raw, name)) continue;
+    const accepted = read(value, moment);
     if (accepted === undefined) return new Refused(reason, `${name} ${quote(value)}: accepts ${accepts}`);
     event[name] = accepted;
   }

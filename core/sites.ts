@@ -5,6 +5,7 @@ import { Refused, isCurrency, quote } from './event.ts';
 import type { Clock, Store, StoreItem } from './ports.ts';
 import { DEFAULT_RATE_LIMIT, type RateLimit } from './rate-limit.ts';
 import { Problem, type FieldError } from './problem.ts';
+import { partsOf } from './url.ts';
 import { isTimeZone } from './zone.ts';
 
 export interface Site {
@@ -41,9 +42,9 @@ export function isSiteId(id: unknown): id is string {
  */
 export function refuseHost({ hosts }: Site, url: string | undefined): Refused | undefined {
   if (url === undefined || hosts.length === 0) return undefined;
-  const { hostname } = new URL(url);
-  if (hosts.some((allowed) => hostname === allowed || hostname.endsWith(`.${allowed}`))) return undefined;
-  return new Refused('host_not_allowed', `url host ${quote(hostname)}: the site accepts ${hosts.join(', ')}`);
+  const { host } = partsOf(url);
+  if (hosts.some((allowed) => host === allowed || host.endsWith(`.${allowed}`))) return undefined;
+  return new Refused('host_not_allowed', `url host ${quote(host)}: the site accepts ${hosts.join(', ')}`);
 }
 
 const FIELDS = ['name', 'timezone', 'currency', 'hosts', 'origins', 'rate_limit'];

@@ -24,22 +24,28 @@ function nameOf(name: string | undefined): string | undefined {
 }
 
 const agents = new QuickLRU<string, Agent>({ maxSize: 20_000 });
+// The last one once more, since more than one step asks, and the events of an envelope have the same: 0.2 µs an event.
+let last: { text: string; agent: Agent } | undefined;
 
 /** Reads a user agent; an empty one says nothing. */
 export function agentOf(userAgent: string): Agent {
   const text = userAgent.slice(0, MAX_LENGTH);
-  let agent = agents.get(text);
-  if (!agent) {
-    const { platform, browser, os } = text === '' ? NOTHING : Bowser.parse(text);
-    agent = {
-      bot: isbot(text),
-      device: platform.type ?? (os.name === 'Chrome OS' ? 'desktop' : undefined),
-      browser: nameOf(browser.name),
-      os: nameOf(os.name),
-    };
-    agents.set(text, agent);
+  if (text !== last?.text) {
+    let agent = agents.get(text);
+    if (!agent) agents.set(text, agent = read(text));
+    last = { text, agent };
   }
-  return agent;
+  return last.agent;
+}
+
+function read(text: string): Agent {
+  const { platform, browser, os } = text === '' ? NOTHING : Bowser.parse(text);
+  return {
+    bot: isbot(text),
+    device: platform.type ?? (os.name === 'Chrome OS' ? 'desktop' : undefined),
+    browser: nameOf(browser.name),
+    os: nameOf(os.name),
+  };
 }
 
 /** The visitor's user agent: on the server door the one the event speaks for, not the server's own. */

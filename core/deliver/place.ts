@@ -25,7 +25,7 @@ export function countryTable(table: Buffer): (ip: string) => string | undefined 
   function lookUp(ip: string): string | undefined {
     const plain = ip.replace(MAPPED, '');
     const family = isIP(plain);
-    return family === 0 || NOWHERE.check(plain, family === 4 ? 'ipv4' : 'ipv6') ? undefined : reader.get(plain)?.country_code;
+    return family === 0 || isNowhere(plain, family === 4 ? 'ipv4' : 'ipv6') ? undefined : reader.get(plain)?.country_code;
   }
   return (ip) => {
     let country = known.get(ip);
@@ -46,7 +46,14 @@ const MAPPED = /^::ffff:(?=\d+\.)/i;
 // Addresses of private networks (RFC 1918, 6598, 4193), of links and of the machine itself lie in no country; the
 // table has countries for some of them.
 const NOWHERE = new BlockList();
+// The first numbers of those networks: what begins with another lies in none, and to ask the list takes 1.7 µs.
+const FIRST = new Set<string>();
 for (const [network, prefix] of [['10.0.0.0', 8], ['100.64.0.0', 10], ['127.0.0.0', 8], ['169.254.0.0', 16], ['172.16.0.0', 12], ['192.168.0.0', 16]] as const) {
   NOWHERE.addSubnet(network, prefix, 'ipv4');
+  FIRST.add(network.slice(0, network.indexOf('.')));
 }
 for (const [network, prefix] of [['::1', 128], ['fc00::', 7], ['fe80::', 10]] as const) NOWHERE.addSubnet(network, prefix, 'ipv6');
+
+function isNowhere(ip: string, family: 'ipv4' | 'ipv6'): boolean {
+  return (family === 'ipv6' || FIRST.has(ip.slice(0, ip.indexOf('.')))) && NOWHERE.check(ip, family);
+}

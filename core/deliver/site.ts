@@ -6,6 +6,7 @@ import type { Step } from './draft.ts';
 export const site: Step = (draft, { sites }) => {
   const found = sites.get(draft.claimed);
   if (!found) return new Refused('unknown_site', `site ${quote(draft.claimed)}: accepts the id of a site`);
-  draft.site = found;
-  return refuseHost(found, draft.event.url);
+  const refused = refuseHost(found, draft.event.url);
+  if (!refused) draft.site = found;
+  return refused;
 };
