@@ -62,7 +62,9 @@ export async function countByDifference({ hour, run, committed, pending, growth,
   const [{ dt, hr }, { dt: dt_before, hr: hr_before }] = events;
   const partitions = { dt, hr, dt_before, hr_before };
 
-  await lake.unload({ statement: 'touched', reads: { events, files: growth }, parameters: { ...partitions, visit_gap_ms: visitGapMs } }, `touched/run=${run}`);
+  const asked = { ...partitions, run, visit_gap_ms: visitGapMs };
+  await lake.unload({ statement: 'copies', reads: { events, files: growth }, parameters: partitions }, `copies/run=${run}`);
+  await lake.unload({ statement: 'touched', reads: { events, files: growth, copies: [run] }, parameters: asked }, `touched/run=${run}`);
   const touched: string[] = [];
   for (const part of await lake.unload({ statement: 'touched_files', reads: { touched: [run] }, parameters: { run } }, `items/run=${run}`)) {
     for await (const { file } of lake.rows(part)) touched.push(growth.before[Number(file)]!);
@@ -75,20 +77,18 @@ export async function countByDifference({ hour, run, committed, pending, growth,
     }
   }
   const doubts: unknown[] = [];
-  const both = { steps: [after, before], hours: [after, before, committed] };
-  for (const part of await lake.unload({ statement: 'doubts', reads: both, parameters: { after, before, committed } }, `items/run=${run}`)) {
-    for await (const { doubt } of lake.rows(part)) doubts.push(doubt);
-  }
+  const hours = { copies: [run], hours: [after, before, committed] };
+  const doubtful: Query = { statement: 'doubts', reads: { ...hours, steps: [after, before] }, parameters: { run, after, before, committed } };
+  for (const part of await lake.unload(doubtful, `items/run=${run}`)) for await (const { doubt } of lake.rows(part)) doubts.push(doubt);
   if (doubts.length > 0) return undefined;
-  await lake.unload({ statement: 'differences', reads: { hours: [after, before] }, parameters: { after, before } }, `differences/run=${run}`);
-  const reads = { differences: [run], hours: [after, committed] };
-  await lake.unload({ statement: 'grown', reads, parameters: { run, after, committed, exact_visitors: EXACT } }, `hours/run=${run}`);
+  await lake.unload({ statement: 'differences', reads: hours, parameters: { run, after, before, committed, exact_visitors: EXACT } }, `differences/run=${run}`);
+  await lake.unload({ statement: 'grown', reads: { differences: [run], hours: [committed] }, parameters: { run, committed } }, `hours/run=${run}`);
   return lake.unload({ statement: 'difference_changes', reads: { differences: [run], changes: pending }, parameters: { run, pending } }, `changes/run=${run}`);
 }
 
 /** Removes what a run by difference, however far it got, wrote on its way. */
 export async function removeWays(run: string, lake: Pick<Lake, 'remove'>): Promise<void> {
-  const ways = ['touched', 'affected', 'differences'].map((files) => `${files}/run=${run}`);
+  const ways = ['copies', 'touched', 'affected', 'differences'].map((files) => `${files}/run=${run}`);
   const counted = ['steps', 'hours'].flatMap((files) => ['after', 'before'].map((name) => `${files}/run=${run}-${name}`));
   await Promise.all([...ways, ...counted].map((prefix) => lake.remove(prefix)));
 }

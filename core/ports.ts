@@ -34,7 +34,7 @@ export interface Store {
 /** The statements of `sql/`, by file name. */
 export type Statement = 'steps' | 'hours' | 'changes' | 'hour_items' | 'summary' | 'slices' | 'days' | DifferenceStatement;
 /** Those of core/difference.ts. */
-export type DifferenceStatement = 'touched' | 'touched_files' | 'affected' | 'doubts' | 'differences' | 'difference_changes' | 'grown';
+export type DifferenceStatement = 'copies' | 'touched' | 'touched_files' | 'affected' | 'doubts' | 'differences' | 'difference_changes' | 'grown';
 
 /** A statement with the values of its named parameters. Values are our own (dates, run names), never a client's. */
 export interface Query {
@@ -46,6 +46,7 @@ export interface Query {
     files?: { before: readonly string[]; added: readonly string[] };
     /** In place of the partitions, what a run found affected in them: with what was added, or without. */
     affected?: { run: string; added: boolean };
+    copies?: readonly string[];
     touched?: readonly string[];
     differences?: readonly string[];
     steps?: readonly string[];

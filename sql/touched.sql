@@ -17,10 +17,7 @@ visitors as (
   from (
     select visitor, ts from fresh where visitor is not null
     union all
-    select visitor, ts
-    from events e
-    where ((e.dt = :dt and e.hr = :hr) or (e.dt = :dt_before and e.hr = :hr_before))
-      and not added and visitor is not null and event_key in (select event_key from fresh)
+    select visitor, ts from copies where run = :run
   ) as those
   group by visitor
 ),
@@ -47,6 +44,12 @@ keys as (
     select event_key, case when ts < since then 0 else 1 end as open
     from visits
     where ts >= since or (ts >= visit_ts and since - last_ts <= :visit_gap_ms)
+    union all
+    -- Who was there in a quarter whose sketch is made anew.
+    select event_key, 1 as open
+    from events e
+    join (select distinct site_id, quarter from copies where run = :run and renews) r on r.site_id = e.site_id and r.quarter = e.quarter
+    where e.dt = :dt and e.hr = :hr and not added and visitor is not null
   ) as those
   group by event_key
 )

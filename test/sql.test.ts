@@ -100,7 +100,7 @@ const COMMON: Vocabulary = {
   types: new Set(['bigint', 'boolean', 'decimal(38,0)', 'integer', 'varchar']),
   words: new Set([
     'with', 'select', 'distinct', 'as', 'from', 'where', 'having', 'group', 'by', 'grouping', 'sets', 'order', 'desc',
-    'join', 'left', 'cross', 'on', 'unnest', 'union', 'all', 'except',
+    'join', 'left', 'full', 'outer', 'cross', 'on', 'unnest', 'union', 'all', 'except',
     'case', 'when', 'then', 'else', 'end', 'cast', 'filter',
     'window', 'over', 'partition', 'rows', 'row', 'between', 'unbounded', 'preceding', 'current',
     'and', 'or', 'not', 'in', 'is', 'null', 'true', 'false',
