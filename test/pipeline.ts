@@ -26,10 +26,8 @@ function noting(store: Store, put: StoreItem[]): Store {
   return { ...store, put: (items) => { put.push(...items); return store.put(items); } };
 }
 
-/** Whatever can be counted by difference is, however small. */
-const DIFFERENCE: Pays = { from: 0, added: 1 };
-
-export async function openPipeline(t: TestContext, now: string) {
+/** @param difference when hours are counted by difference, where that is not left to the rollup's round */
+export async function openPipeline(t: TestContext, now: string, difference?: Pays) {
   const folder = temporaryFolder();
   const time = { now: Date.parse(now) };
   const clock = () => time.now;
@@ -60,7 +58,7 @@ export async function openPipeline(t: TestContext, now: string) {
   });
 
   return {
-    folder, lakeFolder, lake, log, registry, metrics, tasks, reports, clock, load: loaderOf({ lake, metrics }), sitesAtOnce: 10_000, difference: DIFFERENCE,
+    folder, lakeFolder, lake, log, registry, metrics, tasks, reports, clock, load: loaderOf({ lake, metrics }), sitesAtOnce: 10_000,
     /** Items put into the metrics store so far. */
     written,
     /** Sets the clock. */
@@ -88,7 +86,7 @@ export async function openPipeline(t: TestContext, now: string) {
     reprocessPorts,
     async rollup() {
       time.now += 1;
-      return rollupRound({ lake, registry, metrics, tasks, clock, report, difference: DIFFERENCE, budgetMs: 60_000, deliveredThrough: clock });
+      return rollupRound({ lake, registry, metrics, tasks, clock, report, budgetMs: 60_000, deliveredThrough: clock, ...(difference && { difference }) });
     },
     /** Begins a job of reprocessing, and sees it through with rounds of delivery and rollup in between. */
     async reprocess(range: Reprocess): Promise<Job> {
