@@ -5,6 +5,8 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 const STOP_MS = 20_000;
+/** Of every Linux that Node runs on. */
+const TICKS_A_SECOND = 100;
 
 /** Starts a file of the project as a child. `output` receives what it prints; without it, it prints to our output. */
 export function startChild(path: string, { args = [], env = {}, output }: {
@@ -29,11 +31,11 @@ export async function answerOf<T>(child: ChildProcess, timeoutMs: number): Promi
   }
 }
 
-/** Ends the child: asks first, and kills when it does not listen. */
-export async function stopChild(child: ChildProcess): Promise<void> {
+/** Ends the child: asks first, unless it is to be killed at once, and kills when it does not listen. */
+export async function stopChild(child: ChildProcess, signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const ended = once(child, 'exit');
-  child.kill('SIGTERM');
+  child.kill(signal);
   const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS);
   await ended;
   clearTimeout(timer);
@@ -44,9 +46,17 @@ export function endWithParent(): void {
   process.on('disconnect', () => process.exit());
 }
 
-/** The most memory a process ever held, MiB; null where the system does not tell (it is Linux that does). */
-export async function peakMemoryOf(pid: number): Promise<number | null> {
+/** What a process holds in memory, MiB: the most it ever did, and what of it now is no file's; null where the system does not tell (it is Linux that does). */
+export async function memoryOf(pid: number): Promise<{ peak: number; own: number } | null> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
-  const kilobytes = /^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1];
-  return kilobytes === undefined ? null : Number(kilobytes) / 1024;
+  const [peak, own] = ['VmHWM', 'RssAnon'].map((name) => Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1]) / 1024);
+  return Number.isNaN(peak) ? null : { peak: peak!, own: own! };
+}
+
+/** Processor time a process has taken so far, with all its threads, seconds; null where the system does not tell. */
+export async function processorOf(pid: number): Promise<number | null> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+  // Behind the program's name, which may hold anything, the 12th and 13th words are its time and the system's for it.
+  const words = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return stat === '' ? null : (Number(words[11]) + Number(words[12])) / TICKS_A_SECOND;
 }

@@ -26,7 +26,7 @@ export const USER_AGENTS: readonly string[] = [
   ...range(20, 28).map((v) => `Mozilla/5.0 (Linux; Android 14; SM-S921B) AppleWebKit/537.36 (KHTML, like Gecko) SamsungBrowser/${v}.0 Chrome/130.0.0.0 Mobile Safari/537.36`),
 ];
 
-const LANGUAGES = ['de-DE,de;q=0.9,en;q=0.8', 'en-US,en;q=0.9', 'fr-FR,fr;q=0.9,en-US;q=0.8,en;q=0.7', 'nl-NL,nl;q=0.9', 'it-IT,it;q=0.9', 'pl-PL,pl;q=0.9'];
+export const LANGUAGES = ['de-DE,de;q=0.9,en;q=0.8', 'en-US,en;q=0.9', 'fr-FR,fr;q=0.9,en-US;q=0.8,en;q=0.7', 'nl-NL,nl;q=0.9', 'it-IT,it;q=0.9', 'pl-PL,pl;q=0.9'];
 const REFERRERS = ['https://www.google.com/', 'https://www.bing.com/', 'https://l.instagram.com/', 'https://m.facebook.com/', 'https://duckduckgo.com/', 'https://trail-notes.example/best-boots'];
 const CAMPAIGNS = ['utm_source=google&utm_medium=cpc&utm_campaign=autumn-shoes&utm_term=trail%20boots', 'utm_source=newsletter&utm_medium=email&utm_campaign=weekend-sale', 'utm_source=instagram&utm_medium=paid_social&utm_campaign=parka-days&utm_content=story-2'];
 
@@ -38,27 +38,38 @@ export function visitor(random: Random): Visitor {
   return { ip: `${byte(11, 126)}.${byte(0, 255)}.${byte(0, 255)}.${byte(1, 254)}`, userAgent: pick(random, USER_AGENTS), language: pick(random, LANGUAGES) };
 }
 
-/**
- * An event of a shop as the tracker sends it, of about 600 bytes as JSON: mostly page views, some commerce.
- * @param again whether it will be sent again and again and count each time: then it has no ids of its own
- */
-export function event(random: Random, site: string, again = false): Record<string, unknown> {
-  const product = `${text(random, 8)}-trail-running-shoe-${Math.floor(random() * 500)}`;
-  const path = pick(random, [`/products/shoes/${product}`, `/collections/outdoor-and-trail/page-${Math.floor(random() * 40)}`, `/blog/how-to-choose-${product}`]);
-  const landing = random() < 0.4;
+/** A name of an event, as often as shops have it: mostly page views, some commerce. */
+export function eventName(random: Random): string {
   const what = random();
-  const name = what < 0.7 ? 'page_view' : what < 0.85 ? 'view_item' : what < 0.93 ? 'add_to_cart' : what < 0.97 ? 'begin_checkout' : 'purchase';
+  return what < 0.7 ? 'page_view' : what < 0.85 ? 'view_item' : what < 0.93 ? 'add_to_cart' : what < 0.97 ? 'begin_checkout' : 'purchase';
+}
+
+export interface EventOptions {
+  site: string;
+  name: string;
+  /** The part of the address that names the product. */
+  product: string;
+  /** What led to the page: another one of the shop's, a link of elsewhere, an advertisement, or nothing that is known. */
+  from: 'shop' | 'link' | 'campaign' | 'nowhere';
+  /** From 0 to below 40: the collection that was looked at before, or is now. */
+  collection: number;
+  transaction: string;
+}
+
+/** An event of a shop as the tracker sends it, of about 550 bytes as JSON; it has no id. */
+export function shopEvent(random: Random, { site, name, product, from, collection, transaction }: EventOptions): Record<string, unknown> {
+  const page = `/collections/outdoor-and-trail/page-${collection}`;
+  const path = pick(random, [`/products/shoes/${product}`, page, `/blog/how-to-choose-${product}`]);
   const price = 20 + Math.floor(random() * 20_000) / 100;
   const commerce = name === 'page_view' ? {} : {
     value: price, currency: 'EUR',
-    ...(name === 'purchase' && !again && { transaction_id: `order-${text(random, 10)}` }),
+    ...(name === 'purchase' && { transaction_id: transaction }),
     items: [{ id: product.slice(0, 60), name: 'Trail running shoe', quantity: 1, price }],
   };
   return {
     name,
-    ...(!again && { id: `${text(random, 8)}-${text(random, 4)}-${text(random, 4)}-${text(random, 12)}` }),
-    url: `https://${site}.example${path}?variant=${text(random, 12)}${landing ? `&${pick(random, CAMPAIGNS)}` : ''}`,
-    referrer: landing ? pick(random, REFERRERS) : `https://${site}.example/collections/outdoor-and-trail/page-${Math.floor(random() * 40)}?sort=best-selling`,
+    url: `https://${site}.example${path}?variant=${text(random, 12)}${from === 'campaign' ? `&${pick(random, CAMPAIGNS)}` : ''}`,
+    ...(from !== 'nowhere' && { referrer: from === 'shop' ? `https://${site}.example${page}?sort=best-selling` : pick(random, REFERRERS) }),
     age: Math.floor(random() * 1500),
     ...commerce,
     props: {
@@ -70,13 +81,15 @@ export function event(random: Random, site: string, again = false): Record<strin
   };
 }
 
-/** A beacon's body with so many events. @param again as in `event` */
-export function beaconBody(random: Random, site: string, events: number, again = false): string {
-  return JSON.stringify({ site, events: Array.from({ length: events }, () => event(random, site, again)) });
+/** An event of about 600 bytes as JSON that is like no other. */
+function uniqueEvent(random: Random, site: string): Record<string, unknown> {
+  const product = `${text(random, 8)}-trail-running-shoe-${Math.floor(random() * 500)}`;
+  const id = `${text(random, 8)}-${text(random, 4)}-${text(random, 4)}-${text(random, 12)}`;
+  const from = random() < 0.4 ? 'campaign' : 'shop';
+  return { id, ...shopEvent(random, { site, product, from, name: eventName(random), collection: Math.floor(random() * 40), transaction: `order-${text(random, 10)}` }) };
 }
 
-/** A pixel's address with an event of one page view. */
-export function pixelPath(random: Random, site: string): string {
-  const { url, referrer } = event(random, site, true);
-  return `/p.gif?${new URLSearchParams({ site, url: String(url), referrer: String(referrer), 'p.template': 'product-detail' }).toString()}`;
+/** A beacon's body with so many events, each with an id of its own. */
+export function beaconBody(random: Random, site: string, events: number): string {
+  return JSON.stringify({ site, events: Array.from({ length: events }, () => uniqueEvent(random, site)) });
 }

@@ -1,81 +1,111 @@
-// The load generator, a process of its own so that it has the other core: so many requests over so many connections.
-// before: bench/collect.ts; next: the server that is measured
-import autocannon from 'autocannon';
-import { randomFrom } from '../local/demo-shop.ts';
+// The load generator, a process of its own so that it has the other core: beacons, pixels and reads at a rate, or as fast
+// as they are answered. before: bench/pipeline.ts and bench/collect.ts; next: bench/lane.ts, and the server that is measured
 import { answerOf, endWithParent, startChild, stopChild } from './child.ts';
-import { beaconBody, pixelPath, visitor } from './events.ts';
-import { percentile } from './report.ts';
+import { Lane, type LaneOptions, type LaneResult } from './lane.ts';
+import { Traffic, siteId, type TrafficOptions } from './traffic.ts';
 
-export interface LoadOptions {
-  kind: 'beacon' | 'pixel';
-  url: string;
-  site: string;
-  connections: number;
-  /** Requests in all; each is waited for, so that what was answered is known exactly. */
-  amount: number;
+/** A run of the generator. */
+export interface Order {
+  port: number;
+  seconds: number;
+  lanes: (LaneOptions & { name: Door })[];
+  /** Keys to read with, of the first sites in their order; the last one is the admin key, for all others. */
+  keys?: readonly string[];
 }
+
+export type Door = 'beacon' | 'pixel' | 'read';
 
 export interface LoadResult {
-  /** Requests answered with 2xx, and those answered otherwise, not at all, or too late. */
-  good: number;
-  bad: number;
-  perSecond: number;
-  /** ms */
-  p50: number;
-  p99: number;
-  /** Average size of a request's body, bytes. */
-  bodyBytes: number;
+  lanes: Partial<Record<Door, LaneResult>>;
+  /** From the first request to the last answer. */
+  seconds: number;
+  /** Processor time of the generator, seconds. */
+  processor: number;
 }
 
-/** Different requests; each connection sends them all, round and round. */
-const REQUESTS = 400;
-/** More than any amount takes; the load ends then in any case. */
-export const LOAD_MS = 180_000;
+/** A generator that waits for orders. What it makes up goes on from one order to the next. */
+export interface Generator {
+  run(order: Order): Promise<LoadResult>;
+  stop(): Promise<void>;
+}
 
-/** Runs a load in a process of its own. */
-export async function load(options: LoadOptions): Promise<LoadResult> {
+/** Node's timers go by the millisecond; this one is also how exactly a request is sent when it is due. */
+const TICK_MS = 1;
+/** The longest an answer is waited for, after the last request. */
+const ANSWERS_MS = 30_000;
+const MADE_MS = 60_000;
+
+/** Starts a generator in a process of its own. */
+export async function startLoad(options: TrafficOptions): Promise<Generator> {
   const child = startChild('bench/load.ts', { args: [JSON.stringify(options)] });
+  const stop = () => stopChild(child);
   try {
-    return await answerOf<LoadResult>(child, LOAD_MS);
-  } finally {
-    await stopChild(child);
+    await answerOf<'made'>(child, MADE_MS);
+  } catch (error) {
+    await stop();
+    throw error;
   }
+  return {
+    async run(order) {
+      child.send(order);
+      return await answerOf<LoadResult>(child, order.seconds * 1000 + ANSWERS_MS + MADE_MS);
+    },
+    stop,
+  };
 }
 
-async function fire({ kind, url, site, connections, amount }: LoadOptions): Promise<LoadResult> {
-  const random = randomFrom(1);
-  const requests: autocannon.Request[] = Array.from({ length: REQUESTS }, () => {
-    const { userAgent, language } = visitor(random);
-    const headers = { 'user-agent': userAgent, 'accept-language': language, 'accept-encoding': 'gzip, deflate, br', origin: `https://${site}.example` };
-    return kind === 'pixel'
-      ? { method: 'GET', path: pixelPath(random, site), headers }
-      : { method: 'POST', path: '/e', headers: { ...headers, 'content-type': 'text/plain;charset=UTF-8' }, body: beaconBody(random, site, 1, true) };
+const READS = ['timeseries?range=today&interval=hour', 'timeseries?range=7d&interval=day', 'breakdown?range=today&dimension=page'];
+
+/** Writes a request for one of the reads, of a site as often as it has visitors. */
+function putRead(into: Buffer, count: number, traffic: Traffic, keys: readonly string[]): number {
+  const site = traffic.site();
+  const key = keys[Math.min(site, keys.length - 1)];
+  return into.write(`GET /v1/sites/${siteId(site)}/${READS[count % READS.length]} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${key}\r\n\r\n`, 'latin1');
+}
+
+/** Calls `tick` again and again until a moment, or until the lanes are over. One timer for all: a promise a tick would be a tenth of the work. */
+function ticks(until: number, lanes: readonly Lane[], tick: (now: number) => void): Promise<void> {
+  return new Promise((done) => {
+    const timer = setInterval(() => {
+      const now = performance.now();
+      if (now < until && !lanes.every((lane) => lane.isOver)) {
+        tick(now);
+        return;
+      }
+      clearInterval(timer);
+      done();
+    }, TICK_MS);
   });
-  const times: number[] = [];
-  const began = performance.now();
-  let last = began;
-  const result = await new Promise<autocannon.Result>((done, failed) => {
-    const instance = autocannon({ url, connections, amount, requests }, (error: Error | null, ended) => {
-      if (error) failed(error);
-      else done(ended);
-    });
-    instance.on('response', (_client, _status, _bytes, ms) => {
-      times.push(ms);
-      last = performance.now();
-    });
-  });
-  const bodies = requests.map(({ body }) => Buffer.byteLength(body ?? ''));
-  return {
-    good: result['2xx'],
-    bad: result.non2xx + result.errors,
-    perSecond: (1000 * times.length) / (last - began),
-    p50: percentile(times, 0.5),
-    p99: percentile(times, 0.99),
-    bodyBytes: bodies.reduce((sum, bytes) => sum + bytes, 0) / bodies.length,
+}
+
+/** Runs an order in this process. Rejects where nothing listens on the port. */
+export async function load({ port, seconds, lanes: options, keys = [] }: Order, traffic: Traffic): Promise<LoadResult> {
+  let reads = 0;
+  const write: Record<Door, (into: Buffer) => number> = {
+    beacon: (into) => traffic.beacon(into), pixel: (into) => traffic.pixel(into), read: (into) => putRead(into, reads++, traffic, keys),
   };
+  const lanes = options.map((of) => new Lane(port, of, write[of.name]));
+  await Promise.all(lanes.map((lane) => lane.open()));
+  const cpu = process.cpuUsage();
+  const began = performance.now();
+  const end = began + seconds * 1000;
+  for (const lane of lanes) lane.begin(began);
+  await ticks(end, lanes, (now) => { for (const lane of lanes) lane.pump(now); });
+  const lasted = Math.min(seconds, (performance.now() - began) / 1000);
+  for (const lane of lanes) lane.end();
+  await ticks(end + ANSWERS_MS, lanes, () => undefined);
+  const took = (performance.now() - began) / 1000;
+  const { user, system } = process.cpuUsage(cpu);
+  for (const lane of lanes) lane.close();
+  const results = options.map(({ name }, i) => [name, lanes[i]!.result(lasted)] as const);
+  return { lanes: Object.fromEntries(results), seconds: took, processor: (user + system) / 1e6 };
 }
 
 if (process.send && import.meta.filename === process.argv[1]) {
   endWithParent();
-  process.send(await fire(JSON.parse(process.argv[2]!) as LoadOptions), () => process.disconnect());
+  const traffic = new Traffic(JSON.parse(process.argv[2]!) as TrafficOptions);
+  process.on('message', (order: Order) => {
+    load(order, traffic).then((result) => process.send!(result), (error: unknown) => { throw error; });
+  });
+  process.send('made');
 }

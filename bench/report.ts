@@ -1,9 +1,14 @@
 // What a measurement is, and how it is printed.
+import type { Row } from './pipeline.ts';
 
 /** How a stage is to be measured. */
 export interface BenchOptions {
-  /** Smaller and shorter, so that the whole run takes about five minutes. */
+  /** Smaller and shorter, so that the whole run takes no more than two minutes. */
   quick: boolean;
+  /** Of the pipeline: how long a load goes on, s, and events a second of it; the rows that are measured. */
+  seconds?: number;
+  rate?: number;
+  rows?: readonly Row[];
 }
 
 /** One number, with what it could be at best on this machine and what DESIGN §8 asks for. */
@@ -32,27 +37,43 @@ function shown(value: number): string {
   return value.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 
-function line(measurement: Measurement, note: number | undefined): string[] {
+/** How often the limit goes into the value, or the value into the limit: what is left of a number when the machine's part is taken out. */
+function ratioOf({ value, limit }: Pick<Measurement, 'value' | 'limit'>): number | undefined {
+  return value === null || limit === undefined || limit === 0 ? undefined : value / limit;
+}
+
+/** The ratio of an earlier run, and how far it is from there to this one's. */
+function sinceThen(ratio: number | undefined, before: number | undefined): string {
+  if (ratio === undefined || before === undefined) return '';
+  const percent = Math.round(100 * (ratio / before - 1));
+  return `${shown(before)} × ${percent < 0 ? '−' : '+'}${Math.abs(percent)} %`;
+}
+
+function line(measurement: Measurement, note: number | undefined, earlier: readonly Measurement[]): string[] {
   const { what, value, unit, limit, target } = measurement;
   const fine = met(measurement);
+  const ratio = ratioOf(measurement);
+  const before = earlier.find((one) => one.what === what);
   return [
     note === undefined ? what : `${what} [${note}]`,
     value === null ? 'failed' : `${shown(value)} ${unit}`,
     limit === undefined ? '' : `${shown(limit)} ${unit}`,
-    limit === undefined || value === null || limit === 0 ? '' : `${shown(value / limit)} ×`,
+    ratio === undefined ? '' : `${shown(ratio)} ×`,
+    sinceThen(ratio, before && ratioOf(before)),
     target === undefined ? '' : 'atLeast' in target ? `≥ ${shown(target.atLeast)}` : `≤ ${shown(target.atMost)}`,
     fine === undefined ? '' : fine ? 'met' : 'MISSED',
   ];
 }
 
-const HEADINGS = ['', 'measured', 'limit', 'ratio', 'target', ''];
+const HEADINGS = ['', 'measured', 'limit', 'ratio', 'before', 'target', ''];
 
-/** The table of a stage as text; `limit` says what the limit column is. */
-export function table(stage: string, limit: string, measurements: readonly Measurement[]): string {
+/** The table of a stage as text; `limit` says what the limit column is, `earlier` is what an earlier run measured. */
+export function table(stage: string, limit: string, measurements: readonly Measurement[], earlier: readonly Measurement[] = []): string {
   const notes: string[] = [];
-  const lines = measurements.map((measurement) => line(measurement, measurement.note === undefined ? undefined : notes.push(measurement.note)));
+  const lines = measurements.map((measurement) => line(measurement, measurement.note === undefined ? undefined : notes.push(measurement.note), earlier));
   const all = [[stage, ...HEADINGS.slice(1)], ...lines];
-  const widths = HEADINGS.map((_, column) => Math.max(...all.map((cells) => cells[column]!.length)));
+  if (earlier.length === 0) for (const cells of all) cells.splice(HEADINGS.indexOf('before'), 1);
+  const widths = all[0]!.map((_, column) => Math.max(...all.map((cells) => cells[column]!.length)));
   const padded = all.map((cells) => cells.map((cell, column) => (column === 0 ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!))).join('   ').trimEnd());
   const rule = '─'.repeat(Math.max(...padded.map(({ length }) => length)));
   const remarks = [`limit: ${limit}`, ...notes.map((note, i) => `[${i + 1}] ${note}`)];

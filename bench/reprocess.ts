@@ -1,9 +1,9 @@
 // Reprocessing: how fast hours of the past are rolled up again, from their rows and from their records, and how fresh
 // live events stay meanwhile. The whole pipeline in this process, fed with a real log through the server door.
-import { createReadStream } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { setTimeout as pause } from 'node:timers/promises';
 import { hourAfter, hourOf, hoursBetween, partitionOf, type Hour } from '../core/hour.ts';
 import { newKey } from '../core/keys.ts';
@@ -12,14 +12,14 @@ import { Client } from '../local/client.ts';
 import { filesIn } from '../local/files.ts';
 import { importLog } from '../local/import-log.ts';
 import { start, type StartOptions } from '../local/start.ts';
-import { USER_AGENTS } from './events.ts';
+import { probe } from './probe.ts';
 import { median, percentile, secondsSince, type BenchOptions, type Measurement } from './report.ts';
 import { connected } from './rollup.ts';
 
 const LOG = join(import.meta.dirname, '..', 'test', 'fixtures', 'access.log');
 const SITE = 'semicomplete';
 const ANSWER_MS = 30_000;
-/** More than any job, or any live event, takes; what takes longer has failed. */
+/** More than any job takes; what takes longer has failed. */
 const PATIENCE_MS = 300_000;
 const ASK_EVERY_MS = 100;
 const LIVE_EVERY_MS = 1_000;
@@ -77,13 +77,21 @@ async function allDone({ ask }: Pipeline): Promise<void> {
   });
 }
 
+/** How much of the log, how many jobs and live events of each kind, and the settings of the process that takes them. */
+interface Size { bytes: number; jobs: number; events: number; settings: Partial<StartOptions> }
+const FULL: Size = { bytes: Infinity, jobs: 3, events: 120, settings: {} };
+/** Rounds come sooner, since there is no time to wait for those of every day. */
+const QUICK: Size = { bytes: 150_000, jobs: 1, events: 4, settings: { deliverEveryMs: 1_000, rollupEveryMs: 2_000 } };
+
 /** The log in the lake and in the numbers. */
 interface Imported { from: Hour; to: Hour; views: number; lines: number; /** Until all is counted. */ seconds: number }
 
-async function importAll(pipeline: Pipeline): Promise<Imported> {
+async function importAll(pipeline: Pipeline, bytes: number): Promise<Imported> {
+  const log = await readFile(LOG, 'latin1');
+  const whole = log.slice(0, log.lastIndexOf('\n', bytes) + 1);
   const began = performance.now();
   const { url, key } = pipeline;
-  const summary = await importLog({ input: createReadStream(LOG), site: SITE, baseUrl: 'http://www.semicomplete.com', url, key, report: () => undefined });
+  const summary = await importLog({ input: Readable.from([Buffer.from(whole, 'latin1')]), site: SITE, baseUrl: 'http://www.semicomplete.com', url, key, report: () => undefined });
   const { accepted, sent, lines, earliest, latest } = summary;
   if (accepted !== sent || earliest === undefined || latest === undefined) throw new Error(`of ${sent} page views ${accepted} were accepted`);
   await allDone(pipeline);
@@ -139,71 +147,38 @@ async function scan(dataFolder: string, { from, to }: Imported): Promise<number>
   });
 }
 
-/** Sends a live event every second, by the browser door; resolves to the seconds until each was in `stats`, in order. */
-async function liveEvents({ url, ask }: Pipeline, site: string, count: number): Promise<number[]> {
-  await ask(`/v1/sites/${site}`, { method: 'PUT', body: JSON.stringify({ name: 'Live', timezone: 'UTC', currency: 'EUR' }) });
-  const from = new Date().toISOString().slice(0, 10);
-  const sent: number[] = [];
-  const send = async () => {
-    const began = performance.now();
-    for (let i = 0; i < count; i++) {
-      await pause(Math.max(0, began + i * LIVE_EVERY_MS - performance.now()));
-      sent.push(performance.now());
-      const body = JSON.stringify({ site, events: [{ name: 'page_view', url: `https://${site}.example/${i}` }] });
-      const answer = await fetch(`${url}/e`, { method: 'POST', body, headers: { 'content-type': 'text/plain', 'user-agent': USER_AGENTS[0]! }, signal: AbortSignal.timeout(ANSWER_MS) });
-      if (answer.status !== 204) throw new Error(`a live event was answered ${answer.status}`);
-    }
-  };
-  const taken: number[] = [];
-  const see = () => until('the live events', async () => {
-    const to = new Date().toISOString().slice(0, 10);
-    const { results } = await ask<{ results: [{ metrics: { events: number } }] }>(`/v1/sites/${site}/stats?from=${from}&to=${to}&metrics=events`);
-    // They are delivered in order, so it is the first ones that are counted.
-    while (taken.length < results[0].metrics.events) taken.push(secondsSince(sent[taken.length]!));
-    return taken.length === count ? true : undefined;
-  });
-  await Promise.all([send(), see()]);
-  return taken;
-}
-
 /** Seconds of live events, and the jobs that were done meanwhile. */
 interface Freshness { alone: number[]; meanwhile: number[]; jobs: Done[] }
 
 /** How fresh live events are without a job and with one, which is begun again as soon as it is done. */
 async function measureFreshness(pipeline: Pipeline, imported: Imported, events: number): Promise<Freshness> {
   await allDone(pipeline);
-  const alone = await liveEvents(pipeline, 'live-alone', events);
+  const live = (site: string) => probe(pipeline, { site, everyMs: LIVE_EVERY_MS, signal: AbortSignal.timeout((events - 0.5) * LIVE_EVERY_MS) });
+  const alone = await live('live-alone');
   const jobs: Done[] = [];
   let over = false;
   const work = async () => {
     while (!over) jobs.push(await runJob(pipeline, imported, false));
   };
-  const live = async () => {
-    try {
-      return await liveEvents(pipeline, 'live-meanwhile', events);
-    } finally {
-      over = true;
-    }
-  };
-  const [meanwhile] = await Promise.all([live(), work()]);
+  const [meanwhile] = await Promise.all([live('live-meanwhile').finally(() => { over = true; }), work()]);
   return { alone, meanwhile, jobs };
 }
 
 /** Measures jobs over all hours of a real log, and the freshness of live events beside them. */
 export async function measure({ quick }: BenchOptions): Promise<Measurement[]> {
-  const { jobs, events } = quick ? { jobs: 1, events: 30 } : { jobs: 3, events: 120 };
+  const { bytes, jobs, events, settings } = quick ? QUICK : FULL;
   const folder = await mkdtemp(join(tmpdir(), 'footfall-bench-reprocess-'));
   try {
     const data = join(folder, 'data');
     const { imported, rolled } = await withPipeline(data, HURRIED, async (pipeline) => {
-      const imported = await importAll(pipeline);
+      const imported = await importAll(pipeline, bytes);
       return { imported, rolled: await runJobs(pipeline, imported, false, jobs) };
     });
     const limit = await scan(data, imported);
-    const freshness = await withPipeline(data, {}, (pipeline) => measureFreshness(pipeline, imported, events));
+    const freshness = await withPipeline(data, settings, (pipeline) => measureFreshness(pipeline, imported, events));
     // Last, as it leaves the lake with more rows than there were.
     const replayed = await withPipeline(data, HURRIED, (pipeline) => runJobs(pipeline, imported, true, jobs));
-    return [...speeds(imported, rolled, replayed, limit), ...beside(freshness, events)];
+    return [...speeds(imported, rolled, replayed, limit), ...beside(freshness, quick)];
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
@@ -239,15 +214,16 @@ function speeds({ from, to, views, lines, seconds }: Imported, rolled: readonly 
   ];
 }
 
-function beside({ alone, meanwhile, jobs }: Freshness, events: number): Measurement[] {
+function beside({ alone, meanwhile, jobs }: Freshness, quick: boolean): Measurement[] {
+  const settings = quick ? 'delivery every second, rollups every 2 s and a third of the time at most' : 'settings of npm start: delivery every 5 s, rollups every 10 s and a third of the time at most';
   return [
     {
       what: 'rolled up again beside live events', value: perMinute(jobs), unit: 'hours/min',
-      note: `settings of npm start: delivery every 5 s, rollups every 10 s and a third of the time at most; ${describe(jobs)}`,
+      note: `${settings}; ${describe(jobs)}`,
     },
     {
       what: 'live event to stats meanwhile: p50', value: median(meanwhile), unit: 's', limit: median(alone),
-      note: `the same settings; ${events} events by the beacon, one a second, while a job is going on, which begins again whenever it is done. limit: the same events without a job`,
+      note: `the same settings; ${meanwhile.length} events by the beacon, one a second, while a job is going on, which begins again whenever it is done. limit: the same events without a job`,
     },
     { what: 'live event to stats meanwhile: longest', value: percentile(meanwhile, 1), unit: 's', limit: percentile(alone, 1), target: { atMost: 300 } },
   ];

@@ -1,26 +1,24 @@
 // Serve: three reads of sites at random, through the real HTTP server and handler, from a store as full as it gets.
-// The server is this process, the reader a child; items are made by core/items.ts, as the rollup's are.
+// The server is this process, the reader a child. before: bench/items.ts, which makes what the store is full of
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { QUARTER_MS, hourOf, hoursBetween, startOf } from '../core/hour.ts';
-import { SEPARATOR, breakdownKey, dayItems, dayKey, hourItem, hourKey } from '../core/items.ts';
+import { hourOf, hoursBetween } from '../core/hour.ts';
+import { breakdownKey, dayKey, hourKey } from '../core/items.ts';
 import { newKey, storeKey } from '../core/keys.ts';
-import { DIMENSION_NAMES, OTHER, SUM_NAMES, type DimensionName, type Sum } from '../core/metrics.ts';
-import type { ResultRow, Store, StoreItem } from '../core/ports.ts';
+import { OTHER } from '../core/metrics.ts';
+import type { Store } from '../core/ports.ts';
 import { writeProgress } from '../core/progress.ts';
-import { DEFAULT_RATE_LIMIT } from '../core/rate-limit.ts';
-import { writeSite } from '../core/sites.ts';
-import { EXACT, REGISTERS } from '../core/sketch.ts';
 import { dayAfter, daysBetween, startOfLocalDay } from '../core/zone.ts';
-import { randomFrom, type Random } from '../local/demo-shop.ts';
+import { randomFrom } from '../local/demo-shop.ts';
 import { httpServer } from '../local/http.ts';
 import { openEnvironment } from '../local/lmdb.ts';
 import { lmdbStore } from '../local/store.ts';
 import { httpPorts } from '../lambdas/http.ts';
 import { serveHandler, type ServePorts } from '../lambdas/serve.ts';
+import { TEMPLATES, itemsOf, putAll, settingsOf, templatesOf } from './items.ts';
 import { percentile, secondsSince, type BenchOptions, type Measurement } from './report.ts';
 import { readAll, type ReadTimes } from './reader.ts';
 
@@ -31,24 +29,20 @@ const DAYS = daysBetween(dayAfter(LAST_DAY, -89), LAST_DAY);
 /** The last hour of the last day, as clocks have it there. */
 const NOW = Date.parse(`${LAST_DAY}T22:30:00Z`);
 const HOURS = hoursBetween(hourOf(startOfLocalDay(TIME_ZONE, dayAfter(LAST_DAY, -6))), hourOf(NOW));
-const RUN = '20260130T223000000Z-000000';
-const PUT_ITEMS = 5000;
-/** Different contents of an item, of which each site's days and hours have some. */
-const TEMPLATES = 40;
 
 /** What is read: its path, the items it is made of, how many results it has, and how often it is read. */
 const READS = [
   {
     name: '30 days by day', path: 'timeseries?range=30d&interval=day&metrics=visitors,pageviews,revenue',
-    from: dayKey(DAYS.at(-30)!), to: dayKey(LAST_DAY), items: 30, results: 30, times: { full: 5000, quick: 500 }, target: { atMost: 10 },
+    from: dayKey(DAYS.at(-30)!), to: dayKey(LAST_DAY), items: 30, results: 30, times: { full: 5000, quick: 250 }, target: { atMost: 10 },
   },
   {
     name: '7 days by hour', path: 'timeseries?range=7d&interval=hour&metrics=visitors,pageviews,revenue',
-    from: hourKey(HOURS[0]!), to: hourKey(HOURS.at(-1)!), items: 7 * 24, results: 7 * 24, times: { full: 2000, quick: 100 },
+    from: hourKey(HOURS[0]!), to: hourKey(HOURS.at(-1)!), items: 7 * 24, results: 7 * 24, times: { full: 2000, quick: 60 },
   },
   {
     name: '90 days by page', path: 'breakdown?range=90d&dimension=page&limit=10',
-    from: breakdownKey(DAYS[0]!), to: breakdownKey(LAST_DAY), items: 90, results: 10, times: { full: 1000, quick: 30 },
+    from: breakdownKey(DAYS[0]!), to: breakdownKey(LAST_DAY), items: 90, results: 10, times: { full: 1000, quick: 15 },
   },
 ] as const;
 type Read = (typeof READS)[number];
@@ -61,141 +55,8 @@ const KINDS: readonly Kind[] = [
   { name: ', 200 times the events', prefix: 'busiest', visitors: 20_000, sites: { full: 40, quick: 4 }, reads: [READS[0]] },
 ];
 
-/** What a visit comes to of each sum. */
-const OF_A_VISIT: Readonly<Record<Sum, number>> = {
-  events: 5, pageviews: 3.5, visits: 1, engaged_visits: 0.6, visit_ms: 150_000, view_items: 1, add_to_carts: 0.15, checkouts: 0.06, purchases: 0.03,
-  refunds: 0.002, revenue_micros: 2_000_000, items: 1.5, exits: 1, bots: 0.5, rejected: 0.05, long_visit_events: 0.02,
-};
-const SITE_SUMS = SUM_NAMES.filter((name) => name !== 'items' && name !== 'exits');
-const VISIT_SUMS = SITE_SUMS.filter((name) => !['bots', 'rejected', 'long_visit_events'].includes(name));
-
-/** How many values of a dimension a shop has at most, the sums that `sql/hours.sql` gives each of them, and how many a visit has. */
-const VALUES: Readonly<Record<DimensionName, { most: number; sums: readonly Sum[]; ofVisit?: number }>> = {
-  page: { most: 300, sums: ['events', 'pageviews'], ofVisit: 4 }, entry_page: { most: 300, sums: ['visits'] }, exit_page: { most: 300, sums: ['exits'] },
-  source: { most: 40, sums: VISIT_SUMS }, channel: { most: 10, sums: VISIT_SUMS }, referrer: { most: 60, sums: VISIT_SUMS },
-  utm_source: { most: 8, sums: VISIT_SUMS }, utm_medium: { most: 5, sums: VISIT_SUMS }, utm_campaign: { most: 12, sums: VISIT_SUMS },
-  utm_content: { most: 30, sums: VISIT_SUMS }, utm_term: { most: 40, sums: VISIT_SUMS }, country: { most: 60, sums: VISIT_SUMS },
-  device: { most: 4, sums: VISIT_SUMS }, browser: { most: 10, sums: VISIT_SUMS }, os: { most: 6, sums: VISIT_SUMS }, language: { most: 30, sums: VISIT_SUMS },
-  event: { most: 8, sums: ['events'] },
-  product: { most: 250, sums: ['items', 'view_items', 'add_to_carts', 'checkouts', 'purchases', 'refunds', 'revenue_micros'] },
-  currency: { most: 2, sums: ['purchases', 'refunds', 'revenue_micros'] }, rejection: { most: 3, sums: ['rejected'] },
-};
-/** Values of a dimension that are kept of a day, as the rollup keeps them. */
-const TOP = 100;
-/** More would find hardly any other value. */
-const MOST_DRAWS = 4000;
-
-/** Each sum of so many visits; few visits have none of what is rare. */
-function sumsOf(random: Random, names: readonly Sum[], visits: number): Partial<Record<Sum, number>> {
-  return Object.fromEntries(names.map((name) => [name, Math.floor(visits * OF_A_VISIT[name] * (0.5 + random()) + random())]));
-}
-
-/** Who was there, as the rollup's query writes it: each of a few visitors, or the registers of many. */
-function sketchOf(random: Random, visitors: number): number[] {
-  const ranks = new Map<number, number>();
-  for (let i = 0; i < visitors; i++) {
-    const fingerprint = visitors <= EXACT ? 1 + Math.floor(random() * 4095) : 0;
-    const seen = Math.floor(random() * REGISTERS) * 4096 + fingerprint;
-    ranks.set(seen, Math.max(ranks.get(seen) ?? 0, 1 + Math.floor(-Math.log2(1 - random()))));
-  }
-  return [...ranks].map(([seen, rank]) => seen * 64 + rank);
-}
-
-/** The values that so many visits leave of a dimension, the most frequent first; a few have most of them, as in life. */
-function valuesOf(random: Random, dimension: DimensionName, visits: number): (readonly [value: string, visits: number])[] {
-  const { most, ofVisit = 1 } = VALUES[dimension];
-  const having = new Map<number, number>();
-  const draws = Math.min(visits * ofVisit, MOST_DRAWS);
-  for (let i = 0; i < draws; i++) {
-    const value = Math.floor(most * random() ** 3);
-    having.set(value, (having.get(value) ?? 0) + visits / draws);
-  }
-  const sorted = [...having].sort(([, a], [, b]) => b - a);
-  const rest = sorted.slice(TOP).reduce((sum, [, visitsOfValue]) => sum + visitsOfValue, 0);
-  return [...sorted.slice(0, TOP).map(([value, its]) => [`/${dimension}/value-${value}`, its] as const), ...(rest > 0 ? [[OTHER, rest] as const] : [])];
-}
-
-/** A day of so many visitors, of a visit each, as the rollup's query would answer it. */
-function dayRow(random: Random, visitors: number): ResultRow {
-  const text = (dimension: string, value: string, sums: Partial<Record<Sum, number>>) => [dimension, value, ...SUM_NAMES.map((name) => sums[name] ?? 0)].join(SEPARATOR);
-  return {
-    sketch: sketchOf(random, visitors),
-    sums: [
-      text('', '', sumsOf(random, SITE_SUMS, visitors)),
-      ...DIMENSION_NAMES.flatMap((dimension) => valuesOf(random, dimension, visitors)
-        .map(([value, visits]) => text(dimension, value, sumsOf(random, VALUES[dimension].sums, visits)))),
-    ],
-  };
-}
-
-/** Four quarters of a site with so many visitors a day. */
-function hourRow(random: Random, visitors: number): ResultRow {
-  const quarters = [0, 1, 2, 3].map(() => {
-    const here = Math.max(1, Math.floor(visitors / 96 + random()));
-    return { ...sumsOf(random, SITE_SUMS, here), sketch: sketchOf(random, here) };
-  });
-  const lists = Object.fromEntries([...SUM_NAMES, 'sketch'].map((name) => [name, quarters.map((quarter) => (quarter as ResultRow)[name] ?? 0)]));
-  return { ...lists, quarter: quarters.map((_, i) => i) };
-}
-
-type Template = Omit<StoreItem, 'pk' | 'sk'>;
-interface Templates { days: Template[]; breakdowns: Template[]; hours: Template[] }
-
-function templateOf(item: StoreItem): Template {
-  return Object.fromEntries(Object.entries(item).filter(([name]) => name !== 'pk' && name !== 'sk'));
-}
-
-function templatesOf(random: Random, visitors: number): Templates {
-  const made: Templates = { days: [], breakdowns: [], hours: [] };
-  for (let i = 0; i < TEMPLATES; i++) {
-    const [day, breakdown] = dayItems(LAST_DAY, RUN, dayRow(random, visitors));
-    made.days.push(templateOf(day!));
-    made.breakdowns.push(templateOf(breakdown!));
-    made.hours.push(templateOf(hourItem(HOURS[0]!, RUN, hourRow(random, visitors))));
-  }
-  return made;
-}
-
-/** Puts items in batches; durably, as everything in the store is. */
-async function putAll(store: Store, items: Iterable<StoreItem> | AsyncIterable<StoreItem>): Promise<number> {
-  let count = 0;
-  let batch: StoreItem[] = [];
-  for await (const item of items) {
-    count++;
-    if (batch.push(item) < PUT_ITEMS) continue;
-    await store.put(batch);
-    batch = [];
-  }
-  await store.put(batch);
-  return count;
-}
-
-/** All that is read of a site: 90 days with their breakdowns, and the hours of the last seven. */
-function* itemsOf(pk: string, number: number, { days, breakdowns, hours }: Templates): Iterable<StoreItem> {
-  for (const [i, day] of DAYS.entries()) {
-    yield { ...days[(number + i) % TEMPLATES], pk, sk: dayKey(day) };
-    yield { ...breakdowns[(number + i) % TEMPLATES], pk, sk: breakdownKey(day) };
-  }
-  for (const [i, hour] of HOURS.entries()) {
-    const first = startOf(hour) / QUARTER_MS;
-    yield { ...hours[(number + i) % TEMPLATES], pk, sk: hourKey(hour), quarters: [0, 1, 2, 3].map((quarter) => first + quarter) };
-  }
-}
-
 function siteId(prefix: string, number: number): string {
   return `${prefix}-${String(number).padStart(7, '0')}`;
-}
-
-/** What the registry holds of the sites. */
-async function* settingsOf(sites: Iterable<string>, registry: Store): AsyncIterable<StoreItem> {
-  const created = new Date(NOW).toISOString();
-  let items: readonly StoreItem[] = [];
-  // Written one by one, a million of them would wait for the disk as often.
-  const kept: Store = { ...registry, put: async (written) => { items = written; } };
-  for (const id of sites) {
-    await writeSite(kept, { id, name: id, timezone: TIME_ZONE, currency: 'EUR', hosts: [], origins: [], rate_limit: DEFAULT_RATE_LIMIT, created_at: created, updated_at: created });
-    yield* items;
-  }
 }
 
 /** The store, as full as it is now. */
@@ -209,9 +70,9 @@ async function fillKinds(metrics: Store, registry: Store, size: Size): Promise<F
     const templates = templatesOf(random, kind.visitors);
     const sites = Array.from({ length: kind.sites[size] }, (_, i) => siteId(kind.prefix, i));
     filled.items += await putAll(metrics, (function* () {
-      for (const [i, site] of sites.entries()) yield* itemsOf(site, i, templates);
+      for (const [i, site] of sites.entries()) yield* itemsOf(site, i, DAYS, HOURS, templates);
     })());
-    await putAll(registry, settingsOf(sites, registry));
+    await putAll(registry, settingsOf(sites, TIME_ZONE, registry));
     filled.sites += sites.length;
     filled.read.push({ kind, sites });
   }
@@ -232,7 +93,7 @@ async function fillUpTo(sites: number, filled: Filled, metrics: Store, registry:
       for (let day = 0; day < DAYS_OF_MANY; day++) yield { ...days[(i + day) % TEMPLATES], pk, sk: dayKey(DAYS.at(-1 - day)!) };
     }
   })());
-  await putAll(registry, settingsOf(ids, registry));
+  await putAll(registry, settingsOf(ids, TIME_ZONE, registry));
   return { ...filled, sites, items: filled.items + items };
 }
 

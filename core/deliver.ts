@@ -41,18 +41,29 @@ export interface TransformPorts {
 }
 
 /**
+ * Characters of the records that are worked on together. All events of a portion are alive until its sites and salts
+ * are read, and the garbage collector copies what is alive: of 250 envelopes of ten events at once an event took 31 µs,
+ * in portions 23. No smaller, since for each portion the sites that are not known yet are waited for.
+ */
+const PORTION = 256 * 1024;
+
+/**
  * Transforms stream records, in order; the answer has one entry for each.
  * Rejects only when sites or salts cannot be read, and then for all: the same records can be given again.
  */
-export async function transform(records: readonly string[], { sites, salts, countryOf, clock }: TransformPorts): Promise<Delivered[]> {
+export async function transform(records: readonly string[], { clock, ...ports }: TransformPorts): Promise<Delivered[]> {
   const processedAt = clock();
+  const delivered: Delivered[] = [];
+  for (let begin = 0, end = 0; begin < records.length; begin = end) {
+    for (let chars = 0; end < records.length && chars < PORTION; end++) chars += records[end]!.length;
+    delivered.push(...await transformPortion(records.slice(begin, end), ports, processedAt));
+  }
+  return delivered;
+}
+
+async function transformPortion(records: readonly string[], { sites, salts, countryOf }: Omit<TransformPorts, 'clock'>, processedAt: number): Promise<Delivered[]> {
   const parsed = records.map((record) => attempt(() => parse(record)));
-  const context: Context = {
-    sites: await sites.read(claimedSites(parsed)),
-    salts: new Map(),
-    countryOf,
-    processedAt,
-  };
+  const context: Context = { sites: await sites.read(claimedSites(parsed)), salts: new Map(), countryOf, processedAt };
   const batches = parsed.map((one) => (one instanceof Undeliverable ? one : attempt(() => placeInTime(one, context))));
   const salted: Context = { ...context, salts: await salts.read(localDays(batches)) };
   return batches.map((batch): Delivered => {
@@ -70,57 +81,59 @@ function attempt<T>(work: () => T): T | Undeliverable {
   }
 }
 
-function* claimedSites(parsed: readonly (Parsed | Undeliverable)[]): Iterable<string> {
-  for (const one of parsed) if (!(one instanceof Undeliverable)) yield one.claimed;
+function claimedSites(parsed: readonly (Parsed | Undeliverable)[]): Set<string> {
+  const claimed = new Set<string>();
+  for (const one of parsed) if (!(one instanceof Undeliverable)) claimed.add(one.claimed);
+  return claimed;
 }
 
-function* localDays(batches: readonly (Batch | Undeliverable)[]): Iterable<LocalDay> {
+function localDays(batches: readonly (Batch | Undeliverable)[]): Set<LocalDay> {
+  const days = new Set<LocalDay>();
   for (const batch of batches) {
     if (batch instanceof Undeliverable) continue;
-    for (const { draft, refused } of batch.drafts) if (!refused) yield draft.local_day!;
+    for (const { draft, refused } of batch.drafts) if (!refused) days.add(draft.local_day!);
   }
+  return days;
 }
 
-interface Progress { draft: Draft; refused?: Refused; /** Events a refusal speaks for. */ events?: number }
+interface Progress { draft: Draft; refused: Refused | undefined; /** Events a refusal speaks for. */ events: number }
 interface Batch { hourStart: number; drafts: Progress[] }
 
-/** Runs the steps until one refuses; what they say is added to the draft. */
-function run(steps: readonly Step[], progress: Progress, context: Context): void {
+/** Runs the steps until one refuses. */
+function run(steps: readonly Step[], draft: Draft, context: Context): Refused | undefined {
   for (const step of steps) {
-    const said = step(progress.draft, context);
-    if (said instanceof Refused) {
-      progress.refused = said;
-      return;
-    }
-    Object.assign(progress.draft, said);
+    const refused = step(draft, context);
+    if (refused) return refused;
   }
+  return undefined;
 }
 
 function placeInTime(parsed: Parsed, context: Context): Batch {
   const { envelope, claimed, events } = parsed;
   const hourStart = hourStartOf(parsed);
+  const known: Site | undefined = context.sites.get(claimed);
+  // Made-up ids stay out of the rows: whoever makes them up must not decide how many sites are rolled up.
+  const received = { envelope, claimed, site_id: known?.id ?? UNKNOWN_SITE, ts: hourStart };
+  const drafts: Progress[] = [];
+  if (events instanceof Refused) {
+    drafts.push({ draft: newDraft(received, undefined, 0), refused: events, events: 1 });
+  } else {
+    const most = LIMITS[envelope.via === 'api' ? 'api' : 'beacon'].events;
+    const taken = Math.min(events.length, most);
+    for (let index = 0; index < taken; index++) {
+      const draft = newDraft(received, events[index], index);
+      drafts.push({ draft, refused: run(PLACE_IN_TIME, draft, context), events: 1 });
+    }
+    if (events.length > most) {
+      // One row for all of them: a small body can hold very many empty events.
+      const refused = new Refused('too_many_events', `${events.length} events: accepts at most ${most}`);
+      drafts.push({ draft: newDraft(received, undefined, most), refused, events: events.length - most });
+    }
+  }
   // A refused event is counted when it was received, as far as the envelope's hour allows.
   const ts = envelope.via === 'api' ? hourStart : envelope.at;
-  const known: Site | undefined = context.sites.get(claimed);
-  const refusedAt = { ts, quarter: Math.floor(ts / QUARTER_MS), local_day: localDayAt(known?.timezone ?? 'UTC', ts) };
-  // Made-up ids stay out of the rows: whoever makes them up must not decide how many sites are rolled up.
-  const site_id = known?.id ?? UNKNOWN_SITE;
-  const draftOf = (raw: unknown, index: number) => newDraft({ envelope, raw, index, claimed, site_id, ...refusedAt });
-  if (events instanceof Refused) return { hourStart, drafts: [{ draft: draftOf(undefined, 0), refused: events }] };
-
-  const most = LIMITS[envelope.via === 'api' ? 'api' : 'beacon'].events;
-  const drafts = events.slice(0, most).map((raw, index): Progress => {
-    const progress: Progress = { draft: draftOf(raw, index) };
-    progress.draft.ts = hourStart;
-    run(PLACE_IN_TIME, progress, context);
-    if (progress.refused) Object.assign(progress.draft, refusedAt);
-    return progress;
-  });
-  const more = events.length - most;
-  if (more > 0) {
-    // One row for all of them: a small body can hold very many empty events.
-    const refused = new Refused('too_many_events', `${events.length} events: accepts at most ${most}`);
-    drafts.push({ draft: draftOf(undefined, most), refused, events: more });
+  for (const { draft, refused } of drafts) {
+    if (refused) Object.assign(draft, { ts, quarter: Math.floor(ts / QUARTER_MS), local_day: localDayAt(known?.timezone ?? 'UTC', ts) });
   }
   return { hourStart, drafts };
 }
@@ -152,13 +165,16 @@ function firstTime(events: readonly unknown[] | Refused, at: number): number | u
 function describe({ hourStart, drafts }: Batch, context: Context): Delivered {
   const rows: string[] = [];
   const counts = { events: 0, rejected: 0 };
-  for (const progress of drafts) {
-    const { draft, events = 1 } = progress;
-    if (!progress.refused) run(DESCRIBE, progress, context);
+  for (const { draft, refused: refusedBefore, events } of drafts) {
+    const refused = refusedBefore ?? run(DESCRIBE, draft, context);
     counts.events += events;
-    if (progress.refused) counts.rejected += events;
-    if (progress.refused) rows.push(rowJson(refusedRow(draft, progress.refused, context.processedAt, events)));
-    else rows.push(rowJson(draft), ...itemRows(draft).map(rowJson));
+    if (refused) {
+      counts.rejected += events;
+      rows.push(rowJson(refusedRow(draft, refused, context.processedAt, events)));
+    } else {
+      rows.push(rowJson(draft));
+      for (const item of itemRows(draft)) rows.push(rowJson(item));
+    }
   }
   return { kind: 'rows', partition: partitionOf(hourOf(hourStart)), rows, ...counts };
 }

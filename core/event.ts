@@ -4,6 +4,7 @@
 
 import { isIP } from 'node:net';
 import { EARLIEST_HOUR, isDay, startOf } from './hour.ts';
+import { isUrl } from './url.ts';
 
 /** Limits of the two doors (DESIGN §3), in bytes of body and events a request. */
 export const LIMITS = {
@@ -79,13 +80,15 @@ function field<T>(reason: Rejection, accepts: string, read: Field<T>['read']): F
 }
 
 const CONTROL = /\p{Cc}+/gu;
+// What cleanText changes, and of text beyond the first 65,536 characters also what it does not: most text holds none.
+const UNCLEAN = /[\0-\x1f\x7f-\x9f\ud800-\udfff]/;
 
 /**
  * Text as it may be stored: well-formed Unicode (a lone surrogate becomes U+FFFD) without control characters,
  * so that no value can break a line of JSON, a CSV cell, a log line or a column.
  */
 export function cleanText(value: string): string {
-  return value.toWellFormed().replace(CONTROL, ' ');
+  return UNCLEAN.test(value) ? value.toWellFormed().replace(CONTROL, ' ') : value;
 }
 
 function text(max: number): (value: unknown) => string | undefined {
@@ -97,14 +100,12 @@ function matching(pattern: RegExp): (value: unknown) => string | undefined {
   return (value) => (typeof value === 'string' && pattern.test(value) ? value : undefined);
 }
 
-const HTTP_URL = /^https?:\/\/[^/?#]/i;
-
 /** The text of an absolute http(s) URL of at most 2,048 characters, or undefined. */
 function httpUrl(value: unknown): string | undefined {
-  if (typeof value !== 'string' || value.length > 2048 || !HTTP_URL.test(value)) return undefined;
+  if (typeof value !== 'string' || value.length > 2048) return undefined;
   // What is stored is what has to parse: an address is parsed with its tabs left out, its text has them replaced.
   const clean = cleanText(value);
-  return URL.canParse(clean) ? clean : undefined;
+  return isUrl(clean) ? clean : undefined;
 }
 
 function within(min: number, max: number): (value: unknown) => number | undefined {
@@ -173,16 +174,23 @@ function props(value: unknown): Props | undefined {
   if (!isObject(value)) return undefined;
   const keys = Object.keys(value);
   if (keys.length > 30) return undefined;
-  const read: [string, string | number | boolean][] = [];
+  let clean = true;
   for (const key of keys) {
-    if (key.length === 0 || key.length > 64) return undefined;
     const entry = value[key];
-    if (typeof entry === 'string' && entry.length <= 256) read.push([cleanText(key), cleanText(entry)]);
-    else if (typeof entry === 'boolean' || (typeof entry === 'number' && Number.isFinite(entry))) read.push([cleanText(key), entry]);
-    else return undefined;
+    if (key.length === 0 || key.length > 64 || !isProp(entry)) return undefined;
+    clean &&= !UNCLEAN.test(key) && (typeof entry !== 'string' || !UNCLEAN.test(entry));
   }
+  // Nearly all are clean, and are taken as they are: a copy took 0.9 µs.
+  return clean ? value as Props : cleanProps(value as Props);
+}
+
+function cleanProps(value: Props): Props {
   // fromEntries defines own properties: a key named __proto__ stays a key.
-  return Object.fromEntries(read);
+  return Object.fromEntries(Object.entries(value).map(([key, entry]) => [cleanText(key), typeof entry === 'string' ? cleanText(entry) : entry]));
+}
+
+function isProp(entry: unknown): entry is string | number | boolean {
+  return typeof entry === 'string' ? entry.length <= 256 : typeof entry === 'boolean' || (typeof entry === 'number' && Number.isFinite(entry));
 }
 
 const server = <T>(of: Field<T>): Field<T> => ({ ...of, server: true });

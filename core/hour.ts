@@ -15,9 +15,14 @@ export const EARLIEST_HOUR: Hour = '2010-01-01T00';
 
 const HOUR = /^\d{4}-\d{2}-\d{2}T\d{2}$/;
 
+// The last hour that was asked for is remembered: one after the other, moments lie in the same, and its text takes 0.3 µs.
+let last = { hours: NaN, hour: '' };
+
 /** The hour a moment (epoch ms) falls in. */
 export function hourOf(ms: number): Hour {
-  return new Date(ms).toISOString().slice(0, 13);
+  const hours = Math.floor(ms / HOUR_MS);
+  if (hours !== last.hours) last = { hours, hour: new Date(ms).toISOString().slice(0, 13) };
+  return last.hour;
 }
 
 /** The hour a moment falls in, as its start in epoch ms. */

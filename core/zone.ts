@@ -3,6 +3,8 @@
 import QuickLRU from 'quick-lru';
 import { HOUR_MS, QUARTER_MS } from './hour.ts';
 
+const DAY_MS = 86_400_000;
+
 /** A local date, `YYYY-MM-DD`. */
 export type LocalDay = string;
 
@@ -54,7 +56,17 @@ export function offsetAt(timeZone: string, ms: number): number {
 
 /** The local date of a moment (epoch ms). */
 export function localDayAt(timeZone: string, ms: number): LocalDay {
-  return new Date(ms + offsetAt(timeZone, ms)).toISOString().slice(0, 10);
+  return dateOf(Math.floor((ms + offsetAt(timeZone, ms)) / DAY_MS));
+}
+
+// Remembered: writing a date takes 0.3 µs, and deliver asks for the same few a thousand times a second.
+const dates = new QuickLRU<number, LocalDay>({ maxSize: 1000 });
+
+/** The date so many days after 1970-01-01. */
+function dateOf(days: number): LocalDay {
+  let date = dates.get(days);
+  if (date === undefined) dates.set(days, date = new Date(days * DAY_MS).toISOString().slice(0, 10));
+  return date;
 }
 
 /** The local hour of a moment with its offset, such as `2026-11-20T10:00:00+05:30`. */

@@ -2,6 +2,8 @@
 import { agentOf, userAgentOf } from './agent.ts';
 import type { Step } from './draft.ts';
 
-export const bot: Step = (draft) => ({
-  bot: /prefetch|prerender/i.test(draft.envelope.purpose ?? '') || agentOf(userAgentOf(draft)).bot,
-});
+export const bot: Step = (draft) => {
+  const { purpose } = draft.envelope;
+  draft.bot = (purpose !== undefined && /prefetch|prerender/i.test(purpose)) || agentOf(userAgentOf(draft)).bot;
+  return undefined;
+};

@@ -2,7 +2,10 @@
 import { Refused, checkEvent } from '../event.ts';
 import type { Step } from './draft.ts';
 
-export const check: Step = ({ raw, envelope }) => {
-  const event = checkEvent(raw, envelope.via, envelope.at);
-  return event instanceof Refused ? event : { event, name: event.name };
+export const check: Step = (draft) => {
+  const event = checkEvent(draft.raw, draft.envelope.via, draft.envelope.at);
+  if (event instanceof Refused) return event;
+  draft.event = event;
+  draft.name = event.name;
+  return undefined;
 };

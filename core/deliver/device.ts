@@ -14,5 +14,9 @@ export function languageOf(header: string | undefined): string | undefined {
 
 export const device: Step = (draft) => {
   const { device, browser, os } = agentOf(userAgentOf(draft));
-  return { device, browser, os, language: draft.envelope.via === 'api' ? undefined : languageOf(draft.envelope.language) };
+  draft.device = device;
+  draft.browser = browser;
+  draft.os = os;
+  draft.language = draft.envelope.via === 'api' ? undefined : languageOf(draft.envelope.language);
+  return undefined;
 };

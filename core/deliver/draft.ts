@@ -23,10 +23,20 @@ const NAMES = ['envelope', 'raw', 'index', 'claimed', 'event', 'site', ...Object
 const EMPTY = JSON.parse(`{${NAMES.map((name) => `"${name}":null`).join()}}`) as Record<string, undefined>;
 for (const name of NAMES) EMPTY[name] = undefined;
 
-/** An event at the beginning of its way. */
-export function newDraft(received: Pick<Draft, 'envelope' | 'raw' | 'index' | 'claimed' | 'site_id' | 'ts' | 'quarter' | 'local_day'>): Draft {
-  const draft = { ...EMPTY };
-  return Object.assign(draft, received) as unknown as Draft;
+/**
+ * An event at the beginning of its way.
+ * @param received what it has in common with the other events of its envelope; until its time is known, `ts` is the start of their hour
+ * @param index its place among them
+ */
+export function newDraft({ envelope, claimed, site_id, ts }: Pick<Draft, 'envelope' | 'claimed' | 'site_id' | 'ts'>, raw: unknown, index: number): Draft {
+  const draft = { ...EMPTY } as unknown as Draft;
+  draft.envelope = envelope;
+  draft.raw = raw;
+  draft.index = index;
+  draft.claimed = claimed;
+  draft.site_id = site_id;
+  draft.ts = ts;
+  return draft;
 }
 
 /** What the steps may know beside the event. */
@@ -40,5 +50,8 @@ export interface Context {
   processedAt: number;
 }
 
-/** A step adds to the draft, or refuses the event. It changes nothing and reads nothing but its arguments. */
-export type Step = (draft: Draft, context: Context) => Partial<Draft> | Refused;
+/**
+ * A step fills its columns of the draft, or refuses the event. It changes nothing else, and reads nothing but its
+ * arguments. (To hand over the columns as objects, and to put those together, took 1.8 µs an event.)
+ */
+export type Step = (draft: Draft, context: Context) => Refused | undefined;

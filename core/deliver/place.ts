@@ -8,10 +8,11 @@ const COUNTRY = /^[A-Z]{2}$/;
 // What CloudFront and others say when they do not know, or for Tor.
 const NO_COUNTRY = new Set(['XX', 'ZZ', 'T1']);
 
-export const place: Step = ({ envelope, event }, { countryOf }) => {
-  const [said, ip] = envelope.via === 'api' ? [event.country, event.ip] : [envelope.country, envelope.ip];
-  if (said !== undefined && COUNTRY.test(said) && !NO_COUNTRY.has(said)) return { country: said };
-  return { country: ip === undefined ? undefined : countryOf(ip) };
+export const place: Step = (draft, { countryOf }) => {
+  const { country, ip } = draft.envelope.via === 'api' ? draft.event : draft.envelope;
+  if (country !== undefined && COUNTRY.test(country) && !NO_COUNTRY.has(country)) draft.country = country;
+  else draft.country = ip === undefined ? undefined : countryOf(ip);
+  return undefined;
 };
 
 /**
@@ -20,15 +21,24 @@ export const place: Step = ({ envelope, event }, { countryOf }) => {
  */
 export function countryTable(table: Buffer): (ip: string) => string | undefined {
   const reader = new Reader<Response & { country_code?: string }>(table);
-  const known = new QuickLRU<string, string | undefined>({ maxSize: 50_000 });
-  return (ip) => {
+  const known = new QuickLRU<string, string | null>({ maxSize: 50_000 });
+  function lookUp(ip: string): string | undefined {
     const plain = ip.replace(MAPPED, '');
     const family = isIP(plain);
-    if (family === 0 || NOWHERE.check(plain, family === 4 ? 'ipv4' : 'ipv6')) return undefined;
-    if (!known.has(plain)) known.set(plain, reader.get(plain)?.country_code);
-    return known.get(plain);
+    return family === 0 || NOWHERE.check(plain, family === 4 ? 'ipv4' : 'ipv6') ? undefined : reader.get(plain)?.country_code;
+  }
+  return (ip) => {
+    let country = known.get(ip);
+    if (country === undefined) {
+      country = lookUp(ip) ?? null;
+      if (ip.length <= LONGEST) known.set(ip, country);
+    }
+    return country ?? undefined;
   };
 }
+
+/** Characters of the longest address, an IPv4 address in IPv6; what is longer names an interface, or is none. */
+const LONGEST = 45;
 
 /** An IPv4 address as a server of both families writes it. */
 const MAPPED = /^::ffff:(?=\d+\.)/i;

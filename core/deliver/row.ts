@@ -6,17 +6,24 @@ import type { Draft, Step } from './draft.ts';
 /** Version of the transform, stored in each row. Raise it when the meaning of a column changes. */
 export const TRANSFORM_VERSION = 1;
 
-const COLUMNS = Object.entries(ROW_COLUMNS) as [keyof Row, ColumnType][];
+const COLUMNS = (Object.entries(ROW_COLUMNS) as [keyof Row, ColumnType][]).map(([name, type]) => ({ name, start: `,"${name}":`, isText: type === 'string' }));
+/** Anything but ASCII that JSON writes as it is. */
+const ESCAPED = /[^ !#-[\]-~]/;
 
 /** One line of JSON, as Firehose and DuckDB read it; null columns are left out. */
 export function rowJson(row: Row): string {
   let json = '';
-  for (const [name, type] of COLUMNS) {
+  for (const { name, start, isText } of COLUMNS) {
     const value = row[name];
     if (value == null) continue;
-    json += `${json === '' ? '{' : ','}"${name}":${type === 'string' ? JSON.stringify(value) : String(value)}`;
+    json += start;
+    json += isText ? quoted(value as string) : value;
   }
-  return `${json}}`;
+  return `{${json.slice(1)}}`;
+}
+
+function quoted(text: string): string {
+  return ESCAPED.test(text) ? JSON.stringify(text) : `"${text}"`;
 }
 
 /**
@@ -59,29 +66,30 @@ function revenueOf({ name }: Event, currency: string, siteCurrency: string, valu
 }
 
 /** The last columns of an event's row: which event it is, and what it is worth. */
-export const row: Step = ({ envelope, event, site, raw, index }, { processedAt }) => {
+export const row: Step = (draft, { processedAt }) => {
+  const { envelope, event, site, raw, index } = draft;
   const valueMicros = event.value === undefined ? undefined : micros(event.value);
   const currency = event.currency ?? site.currency;
-  return {
-    site_id: site.id,
-    event_key: eventKey(site.id, raw, envelope, index),
-    place: index,
-    value_micros: valueMicros,
-    currency: valueMicros === undefined ? undefined : currency,
-    revenue_micros: revenueOf(event, currency, site.currency, valueMicros),
-    transaction_id: event.transaction_id || undefined,
-    props: event.props && JSON.stringify(event.props),
-    via: envelope.via,
-    received_at: envelope.at,
-    processed_at: processedAt,
-    v: TRANSFORM_VERSION,
-  };
+  draft.site_id = site.id;
+  draft.event_key = eventKey(site.id, raw, envelope, index);
+  draft.place = index;
+  draft.value_micros = valueMicros;
+  draft.currency = valueMicros === undefined ? undefined : currency;
+  draft.revenue_micros = revenueOf(event, currency, site.currency, valueMicros);
+  draft.transaction_id = event.transaction_id || undefined;
+  draft.props = event.props && JSON.stringify(event.props);
+  draft.via = envelope.via;
+  draft.received_at = envelope.at;
+  draft.processed_at = processedAt;
+  draft.v = TRANSFORM_VERSION;
+  return undefined;
 };
 
 /** A row for each product among the items of an event that passed every step. */
 export function itemRows({ event, site, site_id, event_key, ts, place, quarter, local_day, bot, via, received_at, processed_at, v }: Draft): Row[] {
+  if (!event.items?.length) return [];
   const currency = event.currency ?? site.currency;
-  return [...productsOf(event.items ?? [])].map(([id, { quantity, valueMicros }]): Row => ({
+  return [...productsOf(event.items)].map(([id, { quantity, valueMicros }]): Row => ({
     site_id, event_key, ts, place, quarter, local_day, bot, via, received_at, processed_at, v,
     name: `${event.name}_item`,
     product_id: id,

@@ -3,8 +3,9 @@ import { Refused, quote } from '../event.ts';
 import { refuseHost } from '../sites.ts';
 import type { Step } from './draft.ts';
 
-export const site: Step = ({ claimed, event }, { sites }) => {
-  const found = sites.get(claimed);
-  if (!found) return new Refused('unknown_site', `site ${quote(claimed)}: accepts the id of a site`);
-  return refuseHost(found, event.url) ?? { site: found };
+export const site: Step = (draft, { sites }) => {
+  const found = sites.get(draft.claimed);
+  if (!found) return new Refused('unknown_site', `site ${quote(draft.claimed)}: accepts the id of a site`);
+  draft.site = found;
+  return refuseHost(found, draft.event.url);
 };

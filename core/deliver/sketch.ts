@@ -2,8 +2,10 @@
 import { registerOf } from '../sketch.ts';
 import type { Step } from './draft.ts';
 
-export const sketch: Step = ({ visitor }) => {
-  if (visitor === undefined) return {};
-  const { bucket, rank } = registerOf(visitor);
-  return { sketch_bucket: bucket, sketch_rank: rank };
+export const sketch: Step = (draft) => {
+  if (draft.visitor === undefined) return undefined;
+  const { bucket, rank } = registerOf(draft.visitor);
+  draft.sketch_bucket = bucket;
+  draft.sketch_rank = rank;
+  return undefined;
 };

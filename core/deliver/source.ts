@@ -2,6 +2,7 @@
 // names of GA4's default channel groups, so that merchants find the words they know.
 import { getDomain, getDomainWithoutSuffix, getSubdomain } from 'tldts';
 import QuickLRU from 'quick-lru';
+import { partsOf } from '../url.ts';
 import type { Step } from './draft.ts';
 
 type Kind = 'search' | 'social' | 'video' | 'shopping' | 'email' | 'assistant';
@@ -72,8 +73,9 @@ function withoutWww(host: string): string {
   return host.startsWith('www.') ? host.slice(4) : host;
 }
 
-export const source: Step = ({ event, host, utm_source, utm_medium }) => {
-  const from = event.referrer === undefined ? undefined : new URL(event.referrer).hostname;
+export const source: Step = (draft) => {
+  const { event, host, utm_source, utm_medium } = draft;
+  const from = event.referrer === undefined ? undefined : partsOf(event.referrer).host;
   // The page before on the same host brought nobody.
   const referrer = from === undefined || withoutWww(from) === withoutWww(host ?? '') ? undefined : referrerOf(from);
   const clickId = event.url === undefined ? undefined : CLICK_ID.exec(event.url)?.[1];
@@ -82,11 +84,10 @@ export const source: Step = ({ event, host, utm_source, utm_medium }) => {
   const named = campaign === undefined ? undefined : (own(BRANDS, campaign) ?? own(HOSTS, campaign) ?? brandOfHost(campaign));
   const origin = named ?? (campaign === undefined ? (clicked ?? referrer?.origin) : undefined);
   const medium = utm_medium?.toLowerCase() ?? '';
-  return {
-    referrer_host: referrer?.host,
-    source: campaign ?? origin?.[0] ?? referrer?.host ?? '(direct)',
-    channel: channelOf(medium, clicked !== undefined, origin?.[1], campaign ?? '', referrer !== undefined),
-  };
+  draft.referrer_host = referrer?.host;
+  draft.source = campaign ?? origin?.[0] ?? referrer?.host ?? '(direct)';
+  draft.channel = channelOf(medium, clicked !== undefined, origin?.[1], campaign ?? '', referrer !== undefined);
+  return undefined;
 };
 
 function brandOfHost(campaign: string): Origin | undefined {

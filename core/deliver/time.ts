@@ -9,12 +9,16 @@ export function hourOfEnvelope(envelope: Envelope, firstTime: number | undefined
   return hourStart(envelope.via === 'api' ? (firstTime ?? envelope.at) : envelope.at);
 }
 
-export const time: Step = ({ envelope, event, site, ts }) => {
+export const time: Step = (draft) => {
+  const { envelope, event, site } = draft;
   // Until here `ts` is the start of the envelope's hour.
-  const start = ts!;
+  const start = draft.ts!;
   const happened = envelope.via === 'api' ? (event.time ?? envelope.at) : Math.max(Math.floor(envelope.at - (event.age ?? 0)), start);
   if (happened < start || happened >= start + HOUR_MS) {
     return new Refused('bad_time', `time ${new Date(happened).toISOString()}: accepts a time in the hour of the envelope's other events`);
   }
-  return { ts: happened, quarter: Math.floor(happened / QUARTER_MS), local_day: localDayAt(site.timezone, happened) };
+  draft.ts = happened;
+  draft.quarter = Math.floor(happened / QUARTER_MS);
+  draft.local_day = localDayAt(site.timezone, happened);
+  return undefined;
 };

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { bot } from '../../../core/deliver/bot.ts';
 import type { Envelope, Event } from '../../../core/event.ts';
 import { contextOf, draftOf, envelopeOf } from '../../memory.ts';
+import { saidBy } from './said-by.ts';
 
 const BROWSER = 'Mozilla/5.0 (X11; Linux x86_64; rv:127.0) Gecko/20100101 Firefox/127.0';
 const GOOGLEBOT = 'Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)';
@@ -27,6 +28,6 @@ const CASES: [name: string, envelope: Partial<Envelope>, event: Partial<Event>, 
 ];
 for (const [name, envelope, event, expected] of CASES) {
   test(name, () => {
-    assert.deepEqual(bot(draftOf({ envelope: envelopeOf(envelope), event: { name: 'page_view', ...event } }), contextOf()), { bot: expected });
+    assert.deepEqual(saidBy(bot, draftOf({ envelope: envelopeOf(envelope), event: { name: 'page_view', ...event } }), contextOf()), { bot: expected });
   });
 }

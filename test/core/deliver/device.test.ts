@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { agentOf } from '../../../core/deliver/agent.ts';
 import { device, languageOf } from '../../../core/deliver/device.ts';
 import { contextOf, draftOf, envelopeOf } from '../../memory.ts';
+import { saidBy } from './said-by.ts';
 
 const WEBKIT = 'AppleWebKit/537.36 (KHTML, like Gecko)';
 const AGENTS: [name: string, userAgent: string, device: string | undefined, browser: string | undefined, os: string | undefined][] = [
@@ -26,7 +27,7 @@ const AGENTS: [name: string, userAgent: string, device: string | undefined, brow
 ];
 for (const [name, userAgent, of, browser, os] of AGENTS) {
   test(name, () => {
-    const said = device(draftOf({ envelope: envelopeOf({ ua: userAgent }) }), contextOf());
+    const said = saidBy(device, draftOf({ envelope: envelopeOf({ ua: userAgent }) }), contextOf());
     assert.deepEqual(said, { device: of, browser, os, language: undefined });
   });
 }
@@ -80,13 +81,13 @@ const LANGUAGES: [header: string | undefined, expected: string | undefined][] = 
 for (const [header, expected] of LANGUAGES) {
   test(`Accept-Language ${JSON.stringify(header)}: ${expected ?? 'unknown'}`, () => {
     assert.equal(languageOf(header), expected);
-    const said = device(draftOf({ envelope: envelopeOf(header === undefined ? {} : { language: header }) }), contextOf());
+    const said = saidBy(device, draftOf({ envelope: envelopeOf(header === undefined ? {} : { language: header }) }), contextOf());
     assert.equal((said as { language?: string }).language, expected);
   });
 }
 
 test('the server door: the user agent it speaks for, and no language of the server\'s own', () => {
   const envelope = envelopeOf({ via: 'api', ua: 'curl/8.5.0', language: 'en' });
-  const said = device(draftOf({ envelope, event: { name: 'x', user_agent: AGENTS[0]![1] } }), contextOf());
+  const said = saidBy(device, draftOf({ envelope, event: { name: 'x', user_agent: AGENTS[0]![1] } }), contextOf());
   assert.deepEqual(said, { device: 'desktop', browser: 'Chrome', os: 'Windows', language: undefined });
 });

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { page } from '../../../core/deliver/page.ts';
 import { contextOf, draftOf } from '../../memory.ts';
+import { saidBy } from './said-by.ts';
 
 const PLAIN = { host: 'shop.example', path: '/' };
 const CASES: [name: string, url: string | undefined, expected: object][] = [
@@ -28,5 +29,5 @@ const CASES: [name: string, url: string | undefined, expected: object][] = [
   ['other parameters are not looked at', 'https://shop.example/?UTM_SOURCE=a&__proto__=b&utm_id=c', PLAIN],
 ];
 for (const [name, url, expected] of CASES) {
-  test(name, () => { assert.deepEqual(page(draftOf({ event: { name: 'page_view', ...(url !== undefined && { url }) } }), contextOf()), expected); });
+  test(name, () => { assert.deepEqual(saidBy(page, draftOf({ event: { name: 'page_view', ...(url !== undefined && { url }) } }), contextOf()), expected); });
 }

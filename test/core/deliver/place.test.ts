@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { countryTable, place } from '../../../core/deliver/place.ts';
 import type { Envelope, Event } from '../../../core/event.ts';
 import { contextOf, draftOf, envelopeOf } from '../../memory.ts';
+import { saidBy } from './said-by.ts';
 
 const IP = '203.0.113.7';
 const CASES: [name: string, envelope: Partial<Envelope>, event: Partial<Event>, expected: string | undefined][] = [
@@ -23,7 +24,7 @@ const CASES: [name: string, envelope: Partial<Envelope>, event: Partial<Event>, 
 ];
 for (const [name, envelope, event, expected] of CASES) {
   test(name, () => {
-    const said = place(draftOf({ envelope: envelopeOf(envelope), event: { name: 'x', ...event } }), contextOf({ countryOf: (ip) => (ip === IP ? 'table' : assert.fail(ip)) }));
+    const said = saidBy(place, draftOf({ envelope: envelopeOf(envelope), event: { name: 'x', ...event } }), contextOf({ countryOf: (ip) => (ip === IP ? 'table' : assert.fail(ip)) }));
     assert.deepEqual(said, { country: expected });
   });
 }

@@ -46,7 +46,7 @@ test('event key: the server door has one too for what has no content', () => {
 
 function rowsFor(event: Event, more: Partial<Draft> = {}): Row[] {
   const draft = draftOf({ event, raw: event, name: event.name, ts: NOW, quarter: Math.trunc(NOW / 900_000), bot: false, ...more });
-  Object.assign(draft, row(draft, contextOf()));
+  row(draft, contextOf());
   return [Object.fromEntries(Object.keys(ROW_COLUMNS).map((name) => [name, draft[name as keyof Row]])), ...itemRows(draft)];
 }
 

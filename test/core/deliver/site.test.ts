@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { site } from '../../../core/deliver/site.ts';
 import { Refused } from '../../../core/event.ts';
 import { contextOf, draftOf, siteOf } from '../../memory.ts';
+import { saidBy } from './said-by.ts';
 
 const url = (host: string) => `https://${host}/p/1`;
 const CASES: [name: string, claimed: string, hosts: string[], url: string | undefined, expected: 'accepted' | 'unknown_site' | 'host_not_allowed'][] = [
@@ -27,7 +28,7 @@ const CASES: [name: string, claimed: string, hosts: string[], url: string | unde
 for (const [name, claimed, hosts, page, expected] of CASES) {
   test(`${name}: ${expected}`, () => {
     const found = siteOf({ hosts });
-    const said = site(draftOf({ claimed, event: { name: 'x', ...(page !== undefined && { url: page }) } }), contextOf({ sites: new Map([['shop', found]]) }));
+    const said = saidBy(site, draftOf({ claimed, event: { name: 'x', ...(page !== undefined && { url: page }) } }), contextOf({ sites: new Map([['shop', found]]) }));
     if (expected === 'accepted') assert.deepEqual(said, { site: found });
     else assert.equal((said as Refused).reason, expected);
   });

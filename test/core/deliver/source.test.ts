@@ -3,11 +3,13 @@ import { test } from 'node:test';
 import { page } from '../../../core/deliver/page.ts';
 import { source } from '../../../core/deliver/source.ts';
 import { contextOf, draftOf } from '../../memory.ts';
+import { saidBy } from './said-by.ts';
 
 /** Source and channel of a page view, with the columns the step before it found. */
 function cameFrom(url: string | undefined, referrer?: string) {
   const draft = draftOf({ event: { name: 'page_view', ...(url !== undefined && { url }), ...(referrer !== undefined && { referrer }) } });
-  return source({ ...draft, ...page(draft, contextOf()) }, contextOf()) as { source: string; channel: string; referrer_host: string | undefined };
+  page(draft, contextOf());
+  return saidBy(source, draft, contextOf()) as { source: string; channel: string; referrer_host: string | undefined };
 }
 const PAGE = 'https://shop.example/p/1';
 

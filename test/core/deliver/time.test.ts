@@ -3,10 +3,11 @@ import { test } from 'node:test';
 import { hourOfEnvelope, time } from '../../../core/deliver/time.ts';
 import { Refused, type Event, type Via } from '../../../core/event.ts';
 import { HOUR, NOW, contextOf, draftOf, envelopeOf, siteOf } from '../../memory.ts';
+import { saidBy } from './said-by.ts';
 
 function happened(via: Via, at: number, said: Partial<Event>, timezone = 'UTC') {
   const start = via === 'api' && said.time !== undefined ? HOUR : at - (at % 3_600_000);
-  return time(draftOf({ envelope: envelopeOf({ via, at }), event: { name: 'x', ...said }, site: siteOf({ timezone }), ts: start }), contextOf());
+  return saidBy(time, draftOf({ envelope: envelopeOf({ via, at }), event: { name: 'x', ...said }, site: siteOf({ timezone }), ts: start }), contextOf());
 }
 
 const WHEN: [name: string, via: Via, said: Partial<Event>, expected: number | 'bad_time'][] = [

@@ -5,13 +5,14 @@ import type { Draft } from '../../../core/deliver/draft.ts';
 import { visitor } from '../../../core/deliver/visitor.ts';
 import { hash64 } from '../../../core/hash.ts';
 import { contextOf, draftOf, envelopeOf, siteOf } from '../../memory.ts';
+import { saidBy } from './said-by.ts';
 
 const IP = '203.0.113.7';
 const UA = 'Mozilla/5.0 (X11; Linux x86_64; rv:127.0) Gecko/20100101 Firefox/127.0';
 const context = contextOf({ salts: new Map([['2026-11-20', 'salt A'], ['2026-11-21', 'salt B']]) });
 
 function who(more: Partial<Draft>): bigint | undefined {
-  const said = visitor(draftOf({ envelope: envelopeOf({ ip: IP, ua: UA }), ...more }), context) as { visitor?: bigint };
+  const said = saidBy(visitor, draftOf({ envelope: envelopeOf({ ip: IP, ua: UA }), ...more }), context) as { visitor?: bigint };
   if (said.visitor !== undefined) assert.equal(said.visitor, BigInt.asIntN(64, said.visitor));
   return said.visitor;
 }
