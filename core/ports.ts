@@ -32,18 +32,35 @@ export interface Store {
 }
 
 /** The statements of `sql/`, by file name. */
-export type Statement = 'steps' | 'hours' | 'changes' | 'hour_items' | 'summary' | 'slices' | 'days';
+export type Statement = 'steps' | 'hours' | 'changes' | 'hour_items' | 'summary' | 'slices' | 'days' | DifferenceStatement;
+/** Those of core/difference.ts. */
+export type DifferenceStatement = 'copies' | 'touched' | 'touched_files' | 'affected' | 'doubts' | 'differences' | 'difference_changes' | 'grown';
 
 /** A statement with the values of its named parameters. Values are our own (dates, run names), never a client's. */
 export interface Query {
   statement: Statement;
   /** The partitions and runs it reads, so that an engine that has to list files looks nowhere else. */
-  reads: { events?: readonly Partition[]; steps?: readonly string[]; hours?: readonly string[]; changes?: readonly string[] };
+  reads: {
+    events?: readonly Partition[];
+    /** Of those partitions only these files, where the lake tells them apart: rows of the latter have `added`, of the former `file`, their place here. */
+    files?: { before: readonly string[]; added: readonly string[] };
+    /** In place of the partitions, what a run found affected in them: with what was added, or without. */
+    affected?: { run: string; added: boolean };
+    copies?: readonly string[];
+    touched?: readonly string[];
+    differences?: readonly string[];
+    steps?: readonly string[];
+    hours?: readonly string[];
+    changes?: readonly string[];
+  };
   parameters: Readonly<Record<string, string | number | readonly string[]>>;
 }
 
 /** One row of a result; integers may be bigint, lists are arrays. */
 export type ResultRow = Readonly<Record<string, unknown>>;
+
+/** A file of rows: whatever lies under its name never changes. */
+export interface EventFile { name: string; bytes: number }
 
 /** A file of records as they came; names sort by arrival. */
 export interface RawPart { name: string; bytes: number }
@@ -60,6 +77,13 @@ export interface Lake {
   remove(prefix: string): Promise<void>;
   /** Bytes of the rows of a partition. */
   sizeOf(partition: Partition): Promise<number>;
+  /** Where it tells the files of rows apart, so that an hour can be counted by difference (core/difference.ts). */
+  byFile?: {
+    /** The files that partitions have now. */
+    files(partitions: readonly Partition[]): Promise<EventFile[]>;
+    /** A name for the texts of all statements: what others have counted is not compared with what these do. */
+    statements: string;
+  };
   /** The files of records as they came that arrived in an hour, in the order of their arrival. */
   rawParts(arrived: Hour): Promise<RawPart[]>;
   /** The records of such a file, in the order of their arrival. */

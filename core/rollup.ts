@@ -1,10 +1,12 @@
-// The rollup: announced hours become tasks, tasks become serving items. An hour is rolled up whole and again whenever
-// its rows change; there is no other mechanism, so late events, re-deliveries and replays all end up right.
+// The rollup: announced hours become tasks, tasks become serving items. An hour is rolled up again whenever its rows change;
+// there is no other mechanism, so late events, re-deliveries and replays all end up right. It is counted whole, or by
+// difference (core/difference.ts), which is only the cheaper way to the same run.
 // before: the lake (core/deliver.ts); next: the metrics store (core/serve.ts)
 import { randomBytes } from 'node:crypto';
-import { hourAfter, hoursOfLocalDay, partitionOf, startOf, type Hour } from './hour.ts';
+import { countByDifference, growthSince, noteFiles, removeWays, type Pays } from './difference.ts';
+import { hourAfter, hoursOfLocalDay, partitionOf, startOf, type Hour, type Partition } from './hour.ts';
 import type { Loader } from './load.ts';
-import type { Clock, HourTask, Lake, Query, Store, StoreItem, Task, Tasks } from './ports.ts';
+import type { Clock, EventFile, HourTask, Lake, Query, Store, StoreItem, Task, Tasks } from './ports.ts';
 import { EXACT } from './sketch.ts';
 import type { LocalDay } from './zone.ts';
 
@@ -22,6 +24,8 @@ export interface RollupPorts {
   load: Loader;
   /** Sites of one query of a day, which holds up to 2,000 values of each until it has them all. */
   sitesAtOnce: number;
+  /** When an hour is counted by difference; absent: never. */
+  difference?: Pays;
   clock: Clock;
 }
 
@@ -106,25 +110,22 @@ export function runTask(task: Task, ports: RollupPorts): Promise<number> {
   return task.kind === 'hour' ? rollUpHour(task, ports) : rollUpDay(task.day, ports);
 }
 
-async function rollUpHour({ hour, recompute = false, whole }: HourTask, ports: RollupPorts): Promise<number> {
+async function rollUpHour(task: HourTask, ports: RollupPorts): Promise<number> {
+  const { hour, recompute = false, whole } = task;
   const { lake, registry, load, clock } = ports;
   const checkedAt = clock();
   const before = await readCommit(registry, hour);
   const run = await newRun(ports, hour);
-  for (const query of hourQueries(hour, run)) await lake.unload(query, `${query.statement}/run=${run}`);
-  await lake.remove(`steps/run=${run}`);
-  const committed = before.run === undefined ? [] : [before.run];
-  const changes = await lake.unload({
-    statement: 'changes',
-    reads: { hours: [run, ...committed], changes: before.pending },
-    parameters: { run, committed, pending: before.pending, whole: whole === undefined ? [] : [run, ...committed] },
-  }, `changes/run=${run}`);
+  // Before anything is counted: what is added meanwhile is left to the next time.
+  const files = ports.difference === undefined ? undefined : await lake.byFile?.files(partitionsOf(hour));
+  const changes = await count(task, run, before, files, ports);
   const days = new Set<LocalDay>();
   for (const part of changes) for await (const { local_day } of lake.rows(part)) days.add(String(local_day));
 
   if (days.size === 0) {
     // Nothing differs: what is committed stays, and what this run wrote is not needed.
     await removeRun(run, lake);
+    if (files && before.run !== undefined) await noteFiles(before.run, files, countedBy(hour, lake), registry);
     await writeCommit(registry, hour, { ...before, checkedAt, ...(whole !== undefined && { whole }) });
     await sendOwedDays(hour, recompute, ports);
     return 0;
@@ -137,11 +138,50 @@ async function rollUpHour({ hour, recompute = false, whole }: HourTask, ports: R
 
   // Both before the commit: what is noted too early does no harm, what is noted too late may be lost.
   await registry.put([...days].map((day) => ({ pk: 'owed', sk: `${day}#${run}`, run, hour, whole: whole !== undefined })));
-  await noteRemovable([...before.pending, ...committed], hour, ports);
+  await noteRemovable([...before.pending, ...committedOf(before)], hour, ports);
+  if (files) await noteFiles(run, files, countedBy(hour, lake), registry);
   const by = whole ?? before.whole;
   await writeCommit(registry, hour, { run, committedAt: clock(), checkedAt, summary, pending: [], ...(by !== undefined && { whole: by }) });
   await sendOwedDays(hour, recompute, ports);
   return items;
+}
+
+/** Writes a run of an hour; resolves to the parts of what it changes. */
+async function count(task: HourTask, run: Run, before: Commit, files: readonly EventFile[] | undefined, ports: RollupPorts): Promise<string[]> {
+  const { hour, recompute, whole } = task;
+  const { lake, registry, difference } = ports;
+  if (files && difference !== undefined && before.run !== undefined && !recompute && whole === undefined) {
+    const growth = await growthSince(before.run, files, countedBy(hour, lake), difference, registry);
+    const asked = { hour, run, committed: before.run, pending: before.pending, queries: (name: Run) => hourQueries(hour, name), visitGapMs: VISIT_GAP_MS };
+    const changes = growth && await countByDifference({ ...asked, growth }, lake);
+    if (growth) await removeWays(run, lake);
+    if (changes) return changes;
+  }
+  for (const { reads, ...query } of hourQueries(hour, run)) {
+    const only = files && { files: { before: files.map(({ name }) => name), added: [] } };
+    await lake.unload({ ...query, reads: { ...reads, ...only } }, `${query.statement}/run=${run}`);
+  }
+  await lake.remove(`steps/run=${run}`);
+  const committed = committedOf(before);
+  return lake.unload({
+    statement: 'changes',
+    reads: { hours: [run, ...committed], changes: before.pending },
+    parameters: { run, committed, pending: before.pending, whole: whole === undefined ? [] : [run, ...committed] },
+  }, `changes/run=${run}`);
+}
+
+function committedOf({ run }: Commit): Run[] {
+  return run === undefined ? [] : [run];
+}
+
+/** An hour's rows, and those it looks back on. */
+function partitionsOf(hour: Hour): [Partition, Partition] {
+  return [partitionOf(hour), partitionOf(hourAfter(hour, -1))];
+}
+
+/** A name for the queries that count an hour: of a run that others have counted nothing is known. */
+function countedBy(hour: Hour, { byFile }: Lake): string {
+  return JSON.stringify([byFile?.statements, hourQueries(hour, '').map(({ parameters }) => parameters)]);
 }
 
 /**
@@ -149,12 +189,11 @@ async function rollUpHour({ hour, recompute = false, whole }: HourTask, ports: R
  * reads what the first wrote. One would need the first's rows ten times, and Athena would make them anew each time.
  */
 export function hourQueries(hour: Hour, run: Run): Query[] {
-  const before = hourAfter(hour, -1);
-  const events = [partitionOf(hour), partitionOf(before)] as const;
+  const events = partitionsOf(hour);
   const [{ dt, hr }, { dt: dt_before, hr: hr_before }] = events;
   const partitions = { dt, hr, dt_before, hr_before };
   return [
-    { statement: 'steps', reads: { events }, parameters: { ...partitions, look_back_from: startOf(before), visit_gap_ms: VISIT_GAP_MS } },
+    { statement: 'steps', reads: { events }, parameters: { ...partitions, look_back_from: startOf(hourAfter(hour, -1)), visit_gap_ms: VISIT_GAP_MS } },
     { statement: 'hours', reads: { steps: [run], events }, parameters: { ...partitions, run, exact_visitors: EXACT } },
   ];
 }
@@ -266,10 +305,11 @@ export async function removeOldRuns({ lake, registry, clock }: Pick<RollupPorts,
     if (commit?.pending.includes(run) || owed.has(run)) continue;
     // Of the committed run there will be another note when it is superseded.
     if (commit?.run !== run) await removeRun(run, lake);
-    await registry.remove([item]);
+    await registry.remove([item, ...(commit?.run === run ? [] : [{ pk: 'files', sk: run }])]);
   }
 }
 
 async function removeRun(run: Run, lake: Pick<Lake, 'remove'>): Promise<void> {
+  await removeWays(run, lake);
   await Promise.all(['steps', 'hours', 'changes', 'items'].map((files) => lake.remove(`${files}/run=${run}`)));
 }

@@ -1,7 +1,8 @@
 // The Lake on one machine: Parquet files in folders, queried by DuckDB. Each query sees just the files of the
 // partitions and runs it reads, as views with the names that Athena's tables have.
+import { hash } from 'node:crypto';
 import { mkdir, readFile, readdir, stat } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { basename, join, relative } from 'node:path';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import { DuckDBInstance, type DuckDBConnection } from '@duckdb/node-api';
@@ -18,6 +19,14 @@ const DUCKDB_TYPES: Record<ColumnType | 'ints', string> = {
   string: 'varchar', int: 'integer', bigint: 'bigint', hash: 'bigint', boolean: 'boolean', ints: 'integer[]',
 };
 const PARTITION_COLUMNS = { dt: 'string', hr: 'string' } as const;
+
+type Columns = Readonly<Record<string, ColumnType | 'ints'>>;
+/** What runs write, each under a prefix of its own, for other statements to read. */
+const RUN_COLUMNS = {
+  steps: STEP_COLUMNS, hours: HOUR_COLUMNS, changes: CHANGE_COLUMNS, differences: HOUR_COLUMNS,
+  copies: { event_key: 'hash', visitor: 'hash', ts: 'bigint', site_id: 'string', quarter: 'int', renews: 'boolean' },
+  touched: { event_key: 'hash', is_event: 'boolean', settled: 'boolean', file: 'bigint' },
+} as const satisfies Record<string, Columns>;
 
 /** The level that costs least: a run is read a few times, and soon superseded. */
 const PARQUET = 'format parquet, compression zstd, compression_level 1';
@@ -63,6 +72,7 @@ export async function duckdbLake(folder: string, { enginePath, temporary, memory
   await removeAll(temporary);
   await mkdir(temporary, { recursive: true });
   const statements = await readStatements();
+  const statementsName = hash('sha256', JSON.stringify([...statements].sort()), 'hex').slice(0, 16);
   let counter = 0;
   const aside = () => join(temporary, `${process.pid}-${counter++}`);
 
@@ -76,20 +86,32 @@ export async function duckdbLake(folder: string, { enginePath, temporary, memory
   }
 
   /** A view over files, or an empty one where there are none. */
-  async function view(connection: DuckDBConnection, name: string, columns: Readonly<Record<string, ColumnType | 'ints'>>, files: readonly string[], keys: Record<string, 'string'>): Promise<void> {
+  async function view(connection: DuckDBConnection, name: string, columns: Columns, files: readonly string[], keys: Columns): Promise<void> {
     const empty = Object.entries({ ...columns, ...keys }).map(([column, type]) => `cast(null as ${DUCKDB_TYPES[type]}) as ${column}`);
-    const hive = Object.keys(keys).map((key) => `'${key}': 'varchar'`).join(', ');
-    const select = files.length === 0
-      ? `select ${empty.join(', ')} where false`
-      : `select * from read_parquet([${files.map(text).join(', ')}], hive_partitioning = true, hive_types = {${hive}}, union_by_name = true)`;
-    await connection.run(`create temp view ${name} as ${select}`);
+    await connection.run(`create temp view ${name} as ${files.length === 0 ? `select ${empty.join(', ')} where false` : `select * from ${parquet(files, keys)}`}`);
   }
 
-  async function prepareViews(connection: DuckDBConnection, { events, steps, hours, changes }: Query['reads']): Promise<void> {
-    if (events) await view(connection, 'events', ROW_COLUMNS, await filesOf(folder, events.map(eventsPath)), PARTITION_COLUMNS);
-    if (steps) await view(connection, 'steps', STEP_COLUMNS, await filesOf(folder, steps.map((run) => `steps/run=${run}`)), { run: 'string' });
-    if (hours) await view(connection, 'hours', HOUR_COLUMNS, await filesOf(folder, hours.map((run) => `hours/run=${run}`)), { run: 'string' });
-    if (changes) await view(connection, 'changes', CHANGE_COLUMNS, await filesOf(folder, changes.map((run) => `changes/run=${run}`)), { run: 'string' });
+  /** The view `events` over files that are told apart. Two readings: a filter on `added` leaves one of them out. */
+  async function viewOfFiles(connection: DuckDBConnection, { before, added }: NonNullable<Query['reads']['files']>): Promise<void> {
+    const read = (names: readonly string[], columns: string) =>
+      (names.length === 0 ? [] : [`select *, ${columns} from ${parquet(names.map((name) => join(folder, name)), PARTITION_COLUMNS)}`]);
+    const selects = [...read(before, 'false as added, file_index as file'), ...read(added, 'true as added, null as file')];
+    if (selects.length === 0) await view(connection, 'events', { ...ROW_COLUMNS, added: 'boolean', file: 'bigint' }, [], PARTITION_COLUMNS);
+    else await connection.run(`create temp view events as ${selects.join(' union all by name ')}`);
+  }
+
+  async function prepareViews(connection: DuckDBConnection, { events, files, affected, ...runs }: Query['reads']): Promise<void> {
+    const ofRuns = async (name: string, columns: Columns, of: string, names: readonly string[]) =>
+      view(connection, name, columns, await filesOf(folder, names.map((run) => `${of}/run=${run}`)), { run: 'string' });
+    if (affected) {
+      await ofRuns('affected', ROW_COLUMNS, 'affected', [affected.run]);
+      await connection.run(`create temp view events as select * from affected ${affected.added ? '' : 'where not added'}`);
+    } else if (files) await viewOfFiles(connection, files);
+    else if (events) await view(connection, 'events', ROW_COLUMNS, await filesOf(folder, events.map(eventsPath)), PARTITION_COLUMNS);
+    for (const [name, columns] of Object.entries(RUN_COLUMNS)) {
+      const named = runs[name as keyof typeof RUN_COLUMNS];
+      if (named) await ofRuns(name, columns, name, named);
+    }
   }
 
   return {
@@ -122,6 +144,14 @@ export async function duckdbLake(folder: string, { enginePath, temporary, memory
     },
 
     ...filesOfLake(folder),
+
+    byFile: {
+      statements: statementsName,
+      async files(partitions) {
+        const names = await filesOf(folder, partitions.map(eventsPath));
+        return Promise.all(names.map(async (name) => ({ name: relative(folder, name).replaceAll('\\', '/'), bytes: (await stat(name)).size })));
+      },
+    },
 
     async addEvents(jsonLines, partition, name) {
       const written = `${aside()}.parquet`;
@@ -160,6 +190,12 @@ export function filesOfLake(folder: string): Pick<Lake, 'sizeOf' | 'rawParts' | 
 
 async function filesOf(folder: string, prefixes: readonly string[]): Promise<string[]> {
   return (await Promise.all(prefixes.map((prefix) => filesIn(join(folder, prefix), '.parquet')))).flat();
+}
+
+/** Parquet files as a table; `keys` are columns that their paths hold. */
+function parquet(files: readonly string[], keys: Columns): string {
+  const hive = Object.entries(keys).map(([key, type]) => `'${key}': '${DUCKDB_TYPES[type]}'`).join(', ');
+  return `read_parquet([${files.map(text).join(', ')}], hive_partitioning = true, hive_types = {${hive}}, union_by_name = true)`;
 }
 
 function eventsPath(partition: Partition): string {

@@ -3,6 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { beaconEnvelope, packBatch } from '../core/collect.ts';
+import type { Pays } from '../core/difference.ts';
 import { loaderOf } from '../core/load.ts';
 import type { Store, StoreItem } from '../core/ports.ts';
 import { statsQuery, timeseriesQuery, breakdownQuery } from '../core/query.ts';
@@ -25,7 +26,8 @@ function noting(store: Store, put: StoreItem[]): Store {
   return { ...store, put: (items) => { put.push(...items); return store.put(items); } };
 }
 
-export async function openPipeline(t: TestContext, now: string) {
+/** @param difference when hours are counted by difference, where that is not left to the rollup's round */
+export async function openPipeline(t: TestContext, now: string, difference?: Pays) {
   const folder = temporaryFolder();
   const time = { now: Date.parse(now) };
   const clock = () => time.now;
@@ -84,7 +86,7 @@ export async function openPipeline(t: TestContext, now: string) {
     reprocessPorts,
     async rollup() {
       time.now += 1;
-      return rollupRound({ lake, registry, metrics, tasks, clock, report, budgetMs: 60_000, deliveredThrough: clock });
+      return rollupRound({ lake, registry, metrics, tasks, clock, report, budgetMs: 60_000, deliveredThrough: clock, ...(difference && { difference }) });
     },
     /** Begins a job of reprocessing, and sees it through with rounds of delivery and rollup in between. */
     async reprocess(range: Reprocess): Promise<Job> {

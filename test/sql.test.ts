@@ -92,7 +92,7 @@ const COMMON: Vocabulary = {
     'greatest', 'least',
     // A sum of bigints is a bigint in Trino, which fails where it gets larger, and a hugeint in DuckDB, which Parquet has
     // not: what leaves a statement is cast, and what can get large is a decimal before it is summed up.
-    'array_agg', 'count', 'max', 'sum',
+    'array_agg', 'count', 'max', 'min', 'sum',
     'lag', 'rank', 'row_number',
   ]),
   // A decimal always with its digits, a varchar always without: what they are else, the engines see differently. And no
@@ -100,7 +100,7 @@ const COMMON: Vocabulary = {
   types: new Set(['bigint', 'boolean', 'decimal(38,0)', 'integer', 'varchar']),
   words: new Set([
     'with', 'select', 'distinct', 'as', 'from', 'where', 'having', 'group', 'by', 'grouping', 'sets', 'order', 'desc',
-    'join', 'left', 'cross', 'on', 'unnest', 'union', 'all', 'except',
+    'join', 'left', 'full', 'outer', 'cross', 'on', 'unnest', 'union', 'all', 'except',
     'case', 'when', 'then', 'else', 'end', 'cast', 'filter',
     'window', 'over', 'partition', 'rows', 'row', 'between', 'unbounded', 'preceding', 'current',
     'and', 'or', 'not', 'in', 'is', 'null', 'true', 'false',

@@ -1,0 +1,365 @@
+// Counting by difference against counting whole: whatever is added to an hour, both give the same run, and write the same items.
+import assert from 'node:assert/strict';
+import { mkdirSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { beaconEnvelope } from '../../core/collect.ts';
+import type { Pays } from '../../core/difference.ts';
+import { hourAfter, type Hour } from '../../core/hour.ts';
+import { isSame } from '../../core/items.ts';
+import { loaderOf } from '../../core/load.ts';
+import type { HourTask, Lake, Statement, Store, StoreItem, Task } from '../../core/ports.ts';
+import { readCommits, removeOldRuns, runTask, tasksFor, type RollupPorts } from '../../core/rollup.ts';
+import { EXACT } from '../../core/sketch.ts';
+import { duckdbLake } from '../../local/lake.ts';
+import { chanceOf, type Chance } from '../chance.ts';
+import { MemoryStore } from '../memory.ts';
+import { openPipeline, type Pipeline } from '../pipeline.ts';
+import { BROWSER, temporaryFolder } from '../process.ts';
+
+const ALWAYS: Pays = { from: 0, added: 1 };
+
+/** A rollup of its own over the pipeline's rows: by difference where that can be, or never. */
+async function openRollup(t: TestContext, { lakeFolder, clock }: Pipeline, difference?: Pays, exact_visitors = EXACT) {
+  const folder = temporaryFolder();
+  mkdirSync(join(folder, 'lake'));
+  mkdirSync(join(lakeFolder, 'events'), { recursive: true });
+  symlinkSync(join(lakeFolder, 'events'), join(folder, 'lake', 'events'), 'junction');
+  const lake = await duckdbLake(join(folder, 'lake'), { enginePath: join(folder, 'engine.duckdb'), temporary: join(folder, 'temporary'), memory: '1GB', threads: 1 });
+  t.after(() => lake.close());
+  const [registry, metrics] = [new MemoryStore(), new MemoryStore()];
+  const statements: Statement[] = [];
+  const written = new Set<string>();
+  const noted: Lake = {
+    ...lake,
+    unload(query, prefix) {
+      statements.push(query.statement);
+      return lake.unload('exact_visitors' in query.parameters ? { ...query, parameters: { ...query.parameters, exact_visitors } } : query, prefix);
+    },
+  };
+  const put = async (items: readonly StoreItem[]) => {
+    for (const { pk, sk } of items) written.add(`${pk} ${sk}`);
+    await metrics.put(items);
+  };
+  const load = loaderOf({ lake, metrics: { get: metrics.get.bind(metrics), put } });
+  const ports: RollupPorts = { lake: noted, registry, load, sitesAtOnce: 10_000, ...(difference && { difference }), clock, tasks: { send: async () => undefined, parked: async () => [] } };
+
+  return {
+    folder: join(folder, 'lake'), lake, registry, metrics, ports,
+    /** Carries out the hours that are due, and their days; resolves to what was asked, and which items were written. */
+    async rollUp(hours: readonly Hour[], more: Partial<HourTask> = {}) {
+      statements.length = 0;
+      written.clear();
+      const days = new Set<string>();
+      const send: RollupPorts['tasks']['send'] = async (tasks) => { for (const task of tasks) if (task.kind === 'day') days.add(task.day); };
+      const tasks = { ...ports.tasks, send };
+      const due = await tasksFor(hours.map((hour) => ({ hour, recompute: false })), registry);
+      for (const task of due) await runTask({ ...task, ...more } as Task, { ...ports, tasks });
+      for (const day of [...days].sort()) await runTask({ kind: 'day', day }, { ...ports, tasks });
+      return { statements: [...statements], written: [...written].sort() };
+    },
+    /** The rows of an hour's committed run, as lines in an order of their own. */
+    async rowsOf(hour: Hour): Promise<string[]> {
+      const run = (await readCommits(registry, hour, hour)).get(hour)?.run;
+      const lines: string[] = [];
+      const plain = (_: string, value: unknown) => (typeof value === 'bigint' ? String(value) : value);
+      if (run !== undefined) for await (const row of lake.rows(`hours/run=${run}/part-0.parquet`)) lines.push(JSON.stringify(row, plain));
+      return lines.sort();
+    },
+  };
+}
+
+type Rollup = Awaited<ReturnType<typeof openRollup>>;
+
+/** Where two rollups differ, said in words. */
+async function differences(one: Rollup, other: Rollup, hours: readonly Hour[]): Promise<string[]> {
+  const found: string[] = [];
+  for (const hour of hours) {
+    const [rows, others] = [await one.rowsOf(hour), await other.rowsOf(hour)];
+    const [known, unknown] = [new Set(rows), new Set(others)];
+    found.push(...rows.filter((row) => !unknown.has(row)).map((row) => `${hour} has ${row}`), ...others.filter((row) => !known.has(row)).map((row) => `${hour} has not ${row}`));
+  }
+  const items = new Map(other.metrics.all().map((item) => [`${item.pk} ${item.sk}`, item]));
+  for (const item of one.metrics.all()) if (!isSame(item, items.get(`${item.pk} ${item.sk}`))) found.push(`${item.pk} ${item.sk} differs`);
+  if (items.size !== one.metrics.all().length) found.push(`${one.metrics.all().length} items are not ${items.size}`);
+  return found;
+}
+
+// ---- What happens
+
+const HOUR: Hour = '2026-03-10T18';
+const HOURS = [hourAfter(HOUR, -1), HOUR, hourAfter(HOUR)];
+// In India midnight is at half past six, in the hour in the middle.
+const ZONES = ['UTC', 'Asia/Kolkata', 'America/New_York'];
+const MINUTE = 60_000;
+const START = Date.parse(`${HOURS[0]}:00:00Z`);
+const CRAWLER = 'Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)';
+const NAMES = ['page_view', 'page_view', 'page_view', 'view_item', 'add_to_cart', 'begin_checkout', 'purchase', 'refund', 'sign_up'];
+const CAME = ['', '?utm_source=news&utm_medium=email', '?gclid=1', '?utm_campaign=a&utm_source=b'];
+
+/** An event of a small world, so that visits grow, pages meet, and ids come again. */
+function eventOf(chance: Chance, isCommon: boolean): Record<string, unknown> {
+  const name = chance.of(NAMES);
+  const isCommerce = name !== 'page_view' && name !== 'sign_up';
+  return {
+    name,
+    ...(chance.happens(0.8) && { url: `https://shop.example/${chance.of(['', 'a', 'b', 'c'])}${chance.of(CAME)}` }),
+    ...(chance.happens(0.9) && { visitor: isCommon ? 'common' : `v${chance.upTo(11)}` }),
+    ...(chance.happens(0.3) && { id: `e${chance.upTo(30)}` }),
+    ...(isCommerce && { value: chance.of([5, 7.5, 20]), currency: chance.of(['EUR', 'EUR', 'USD']) }),
+    ...(name === 'purchase' && chance.happens(0.6) && { transaction_id: `t${chance.upTo(8)}` }),
+    ...(isCommerce && chance.happens(0.6) && { items: Array.from({ length: 1 + chance.upTo(1) }, () => ({ id: `p${chance.upTo(3)}`, price: 5, quantity: 1 + chance.upTo(2) })) }),
+    // Refused.
+    ...(chance.happens(0.05) && { value: 'a lot' }),
+  };
+}
+
+/** Records of requests to all sites, each of which one happens at a time of its own; as many for each chunk. */
+function chunksOf(chance: Chance, sites: readonly string[], chunks: number, each: number): string[][] {
+  let requests = 0;
+  const records = (from: number, to: number, count: number) => Array.from({ length: count }, () => {
+    // Moments meet as well.
+    const at = from + chance.upTo((to - from) / MINUTE - 1) * MINUTE + chance.of([0, 0, 1]);
+    const userAgent = chance.happens(0.07) ? CRAWLER : BROWSER;
+    const events = Array.from({ length: 1 + chance.upTo(2) }, () => eventOf(chance, chance.happens(0.1)));
+    return JSON.stringify(beaconEnvelope({ id: `r${requests++}`, at, userAgent }, JSON.stringify({ site: chance.of(sites), events })));
+  });
+  const span = HOURS.length * 60 * MINUTE;
+  const result = Array.from({ length: chunks }, (_, i) => {
+    const now = START + Math.ceil(((i + 1) * span) / chunks / MINUTE) * MINUTE;
+    // Most of it just now, some late.
+    return [...records(Math.max(START, now - 20 * MINUTE), now, Math.ceil(each * 0.8)), ...records(START, now, Math.floor(each * 0.2))];
+  });
+  // Some are delivered twice, in one chunk or in different ones.
+  for (const record of result.flat()) if (chance.happens(0.05)) chance.of(result).push(record);
+  return result;
+}
+
+const SEEDS = process.env.CI ? [1, 2, 3, 4, 5, 6] : [1];
+for (const seed of SEEDS) {
+  test(`Whatever is added to hours, counted by difference they are what they are counted whole (seed ${seed})`, async (t) => {
+    const chance = chanceOf(seed);
+    const pipeline = await openPipeline(t, '2026-03-10T21:00:00Z');
+    const sites = Array.from({ length: 9 }, (_, i) => `s${i}`);
+    for (const [i, id] of sites.entries()) await pipeline.site(id, ZONES[i % ZONES.length]);
+    // Sketches are exact for less visitors than many a quarter has here.
+    const byDifference = await openRollup(t, pipeline, ALWAYS, 6);
+    const whole = await openRollup(t, pipeline, undefined, 6);
+    const asked: Statement[] = [];
+    for (const [i, records] of chunksOf(chance, sites, 9, 60).entries()) {
+      await pipeline.log.put(records);
+      const hours = new Set<Hour>();
+      await pipeline.deliver({ announce: async (announced) => { for (const hour of announced) hours.add(hour); } });
+      const [one, other] = [await byDifference.rollUp([...hours].sort()), await whole.rollUp([...hours].sort())];
+      assert.deepEqual(await differences(byDifference, whole, HOURS), [], `chunk ${i}`);
+      assert.deepEqual(one.written, other.written, `chunk ${i}`);
+      asked.push(...one.statements);
+    }
+    const times = (name: Statement) => asked.filter((statement) => statement === name).length;
+    // Whole only what had not been counted before.
+    t.diagnostic(`${times('grown')} times by difference, ${times('changes')} times whole`);
+    assert.equal(times('changes'), HOURS.length);
+    assert.ok(times('grown') > 10);
+    assert.equal(times('touched'), times('grown'));
+  });
+}
+
+// ---- One hour, to which something is added
+
+const AT = Date.parse(`${HOUR}:20:00Z`);
+let requests = 0;
+
+/** A request with events of the hour, at a minute after the one in which it began. */
+function request(site: string, minute: number, events: object[]): string {
+  return JSON.stringify(beaconEnvelope({ id: `q${requests++}`, at: AT + minute * MINUTE, userAgent: BROWSER }, JSON.stringify({ site, events })));
+}
+
+const view = (visitor: string, more: object = {}) => ({ name: 'page_view', url: 'https://shop.example/', visitor, ...more });
+
+/** A pipeline with a site, and its rollups by difference and whole. */
+async function openHour(t: TestContext, difference: Pays = ALWAYS) {
+  const pipeline = await openPipeline(t, '2026-03-10T21:00:00Z');
+  await pipeline.site('shop');
+  const byDifference = await openRollup(t, pipeline, difference);
+  const whole = await openRollup(t, pipeline);
+  return {
+    pipeline, byDifference, whole,
+    deliver: async (...records: string[]) => {
+      await pipeline.log.put(records);
+      await pipeline.deliver({ announce: async () => undefined });
+    },
+    /** Rolls up both, and finds no difference; resolves to how the one by difference did it. */
+    rollUp: async (more?: Partial<HourTask>): Promise<'whole' | 'by difference' | 'not at all'> => {
+      const { statements, written } = await byDifference.rollUp([HOUR], more);
+      const other = await whole.rollUp([HOUR]);
+      assert.deepEqual(await differences(byDifference, whole, HOURS), []);
+      assert.deepEqual(written, other.written);
+      if (statements.includes('changes')) return 'whole';
+      return statements.includes('grown') ? 'by difference' : 'not at all';
+    },
+  };
+}
+
+test('A sketch is exact until it has 128 visitors, and registers from then on, by difference as well', async (t) => {
+  const { byDifference, deliver, rollUp } = await openHour(t);
+  const told: [visitors: number, entries: number, fingerprints: boolean][] = [];
+  let visitors = 0;
+  for (const more of [100, 28, 1, 1, 70]) {
+    const people = Array.from({ length: more }, () => view(`v${visitors++}`));
+    await deliver(request('shop', 0, people));
+    assert.equal(await rollUp(), visitors === 100 ? 'whole' : 'by difference');
+    const [row] = (await byDifference.rowsOf(HOUR)).map((line) => JSON.parse(line) as { dimension: string; sketch: number[] }).filter(({ dimension }) => dimension === '');
+    told.push([visitors, row!.sketch.length, row!.sketch.every((entry) => entry % 2 ** 18 >= 64)]);
+  }
+  assert.deepEqual(told.slice(0, 2), [[100, 100, true], [128, 128, true]]);
+  for (const [number, entries, fingerprints] of told.slice(2)) {
+    assert.equal(fingerprints, false);
+    assert.ok(entries <= number && entries > number - 15, `${entries} registers of ${number} visitors`);
+  }
+});
+
+test('An hour is counted whole where it has not been counted, is to be recomputed, or its items are wanted', async (t) => {
+  const { deliver, rollUp } = await openHour(t);
+  await deliver(request('shop', 0, [view('ann')]));
+  assert.equal(await rollUp(), 'whole');
+  await deliver(request('shop', 1, [view('bob')]));
+  assert.equal(await rollUp(), 'by difference');
+  for (const more of [{ recompute: true }, { whole: 'job' }]) {
+    await deliver(request('shop', 2, [view('cid')]));
+    assert.equal(await rollUp(more), 'whole');
+    await deliver(request('shop', 3, [view('cid')]));
+    assert.equal(await rollUp(), 'by difference');
+  }
+});
+
+test('An hour is counted whole where a file is gone that its run was counted from', async (t) => {
+  const { pipeline, deliver, rollUp } = await openHour(t);
+  for (const visitor of ['ann', 'bob']) await deliver(request('shop', 0, [view(visitor)]));
+  await rollUp();
+  const partition = join(pipeline.lakeFolder, 'events', 'dt=2026-03-10', 'hr=18');
+  rmSync(join(partition, readdirSync(partition).sort()[0]!));
+  await deliver(request('shop', 1, [view('cid')]));
+  assert.equal(await rollUp(), 'whole');
+});
+
+test('An hour is counted whole where other statements counted it, or nobody knows from what', async (t) => {
+  const { byDifference: { registry }, deliver, rollUp } = await openHour(t);
+  await deliver(request('shop', 0, [view('ann')]));
+  await rollUp();
+  const noted = async () => (await registry.range('files', '', '~')).at(-1)!;
+  await registry.put([{ ...await noted(), by: 'others' }]);
+  await deliver(request('shop', 1, [view('bob')]));
+  assert.equal(await rollUp(), 'whole');
+  await registry.remove([await noted()]);
+  await deliver(request('shop', 2, [view('cid')]));
+  assert.equal(await rollUp(), 'whole');
+  await deliver(request('shop', 3, [view('dan')]));
+  assert.equal(await rollUp(), 'by difference');
+});
+
+for (const [why, pays] of [['there is little of it', { from: 10_000_000, added: 1 }], ['much of it was added', { from: 0, added: 0.2 }]] as const) {
+  test(`An hour is counted whole where ${why}`, async (t) => {
+    const { deliver, rollUp } = await openHour(t, pays);
+    for (const minute of [0, 1, 2]) {
+      await deliver(request('shop', minute, [view('ann')]));
+      assert.equal(await rollUp(), 'whole');
+    }
+  });
+}
+
+test('An hour to which nothing was added is not counted; one whose additions count for nothing keeps its run, and they are not looked at again', async (t) => {
+  const { byDifference: { registry }, deliver, rollUp } = await openHour(t);
+  const same = request('shop', 0, [view('ann')]);
+  await deliver(same);
+  await rollUp();
+  assert.equal(await rollUp(), 'not at all');
+  const [{ run } = {}] = (await readCommits(registry, HOUR, HOUR)).values();
+  await deliver(same);
+  assert.equal(await rollUp(), 'by difference');
+  assert.equal(await rollUp(), 'not at all');
+  assert.equal((await readCommits(registry, HOUR, HOUR)).get(HOUR)?.run, run);
+});
+
+test('An hour is counted whole where a site has a quarter of two local days, as it changed its zone', async (t) => {
+  const { pipeline, deliver, rollUp } = await openHour(t);
+  await deliver(request('shop', 0, [view('ann')]));
+  await rollUp();
+  await pipeline.site('shop', 'Asia/Tokyo');
+  await deliver(request('shop', 1, [view('ann')]));
+  assert.equal(await rollUp(), 'whole');
+  // Where nothing more comes of that quarter, nothing is in doubt.
+  await deliver(request('shop', 30, [view('ann')]));
+  assert.equal(await rollUp(), 'by difference');
+});
+
+test('An hour is counted whole where its revenue is near the limit of what is stored', async (t) => {
+  const { pipeline, deliver, rollUp } = await openHour(t);
+  await pipeline.site('absurd');
+  await deliver(request('shop', 0, [view('ann')]), request('absurd', 0, [view('ann')]));
+  await rollUp();
+  const sale = { name: 'purchase', value: 1e9, visitor: 'x' };
+  // 4,100 × 10^15 millionths come close; as many again are more than a sum may be.
+  for (let i = 0; i < 2; i++) {
+    await deliver(...Array.from({ length: 50 }, () => request('absurd', 1, Array.from({ length: 82 }, () => sale))));
+    assert.equal(await rollUp(), 'whole');
+    await deliver(request('shop', 2, [view('bob')]));
+    assert.equal(await rollUp(), 'whole');
+  }
+});
+
+test('A visitor who vanishes from a quarter is seen, also where nobody foresaw it: then the hour is counted whole', async (t) => {
+  const { byDifference, deliver, rollUp } = await openHour(t);
+  const copy = (visitor: string, minute: number) => request('shop', minute, [view(visitor, { id: 'same' })]);
+  await deliver(copy('ann', 0), request('shop', 0, [view('cid')]));
+  await rollUp();
+  await deliver(copy('bob', 1));
+  assert.equal(await rollUp(), 'by difference');
+  const unload = byDifference.ports.lake.unload.bind(byDifference.ports.lake);
+  byDifference.ports.lake.unload = (query, prefix) => unload(query.reads.copies ? { ...query, reads: { ...query.reads, copies: [] } } : query, prefix);
+  await deliver(copy('dan', 2));
+  assert.equal(await rollUp(), 'whole');
+});
+
+test('A rollup by difference that dies at any point is made good by its retry', async (t) => {
+  const { pipeline, byDifference, whole, deliver, rollUp } = await openHour(t);
+  await deliver(request('shop', 0, [view('ann', { id: 'a' })]), request('shop', 0, [view('bob')]));
+  await rollUp();
+  const { ports } = byDifference;
+  const died: string[] = [];
+  for (let nth = 1; ; nth++) {
+    // A site of its own, which no later rollup makes good.
+    await pipeline.site(`s${nth}`);
+    const of = [request('shop', nth % 30, [view('ann'), view(`v${nth}`, { id: 'a' })]), request(`s${nth}`, nth % 30, [view('bob')])];
+    await deliver(...of);
+    let calls = 0;
+    const dying = <A extends unknown[], R>(name: string, call: (...args: A) => Promise<R>) => async (...args: A): Promise<R> => {
+      if (++calls !== nth) return call(...args);
+      died.push(name);
+      throw new Error(`died before ${name}`);
+    };
+    const lake: Lake = {
+      ...ports.lake,
+      unload: (query, prefix) => dying(query.statement, ports.lake.unload.bind(ports.lake))(query, prefix),
+      remove: dying('remove', ports.lake.remove.bind(ports.lake)),
+    };
+    const registry: Store = Object.assign(Object.create(ports.registry) as Store, { put: dying('put', ports.registry.put.bind(ports.registry)) });
+    const reached = await runTask({ kind: 'hour', hour: HOUR }, { ...ports, lake, registry, load: dying('load', ports.load) }).then(() => true, () => false);
+    if (reached) break;
+    const { statements } = await byDifference.rollUp([HOUR]);
+    assert.ok(!statements.includes('changes'), `counted whole after it died before call ${nth}, ${died.at(-1)}`);
+  }
+  for (const name of ['copies', 'affected', 'steps', 'hours', 'differences', 'grown', 'difference_changes', 'hour_items', 'summary', 'remove', 'put', 'load']) {
+    assert.ok(died.includes(name), `it never died before ${name}`);
+  }
+  await byDifference.rollUp([HOUR]);
+  await whole.rollUp([HOUR]);
+  assert.deepEqual(await differences(byDifference, whole, HOURS), []);
+
+  // And nothing is left behind but what is committed.
+  await removeOldRuns({ ...byDifference, clock: () => pipeline.clock() + 1000 }, 0);
+  const [{ run } = {}] = (await readCommits(byDifference.registry, HOUR, HOUR)).values();
+  for (const files of readdirSync(byDifference.folder)) {
+    if (files !== 'events') assert.deepEqual(readdirSync(join(byDifference.folder, files)), ['hours', 'changes'].includes(files) ? [`run=${run}`] : [], files);
+  }
+  assert.deepEqual((await byDifference.registry.range('files', '', '~')).map(({ sk }) => sk), [run]);
+});
