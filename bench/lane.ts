@@ -21,7 +21,7 @@ export interface LaneResult {
   lost: number;
   /** Statuses other than 2xx, and what was said of connections that broke; each with how often. */
   reasons: Record<string, number>;
-  /** Answered with 2xx a second, from the beginning until the last answer. */
+  /** Requests of that time that were answered with 2xx, in the end, a second of it. */
   perSecond: number;
   /** From when it was due (where nothing was, sent) to its answer, ms; of the answers with 2xx. */
   p50: number;
@@ -34,7 +34,7 @@ export interface LaneResult {
 /** Connections that are opened anew in the course of a run: more is no server that works. */
 const MOST_REOPENED = 1000;
 
-/** Sends from `begin` on, when `pump` is called or something is answered, until `end`. */
+/** Sends from `begin` on, when `pump` is called or something is answered, until its time is over or `end` is called. */
 export class Lane {
   readonly #options: LaneOptions;
   readonly #port: number;
@@ -46,8 +46,8 @@ export class Lane {
   #opening = 0;
   #reopened = 0;
   #began = Infinity;
+  #until = Infinity;
   #ended = false;
-  #last = NaN;
   #waiting = 0;
   #sent = 0;
   #bad = 0;
@@ -66,8 +66,10 @@ export class Lane {
     await Promise.all(Array.from({ length: this.#options.connections }, () => this.#connect()));
   }
 
-  begin(now: number): void {
+  /** @param until when its time is over; both as `performance.now()` tells them */
+  begin(now: number, until = Infinity): void {
     this.#began = now;
+    this.#until = until;
     this.pump(now);
   }
 
@@ -86,7 +88,7 @@ export class Lane {
     const { perSecond } = this.#options;
     while (!this.#ended && this.#free.length > 0) {
       const dueAt = perSecond === undefined ? now : this.#began + (this.#sent * 1000) / perSecond;
-      if (!(dueAt <= now)) return;
+      if (!(dueAt <= now && dueAt < this.#until)) return;
       // In turns, so that none is idle until the server closes it.
       const connection = this.#free.shift()!;
       connection.dueAt = dueAt;
@@ -110,7 +112,7 @@ export class Lane {
     const [due, sent, lost] = [perSecond === undefined ? this.#sent : Math.ceil(perSecond * seconds), this.#sent, this.#lost + this.#waiting];
     return {
       name, due, sent, good, bad: this.#bad, lost, reasons: Object.fromEntries(this.#reasons), bytes: this.#bytes,
-      perSecond: good === 0 ? 0 : (1000 * good) / (this.#last - this.#began), p50: this.#times.percentile(0.5), p99: this.#times.percentile(0.99), max,
+      perSecond: good / seconds, p50: this.#times.percentile(0.5), p99: this.#times.percentile(0.99), max,
     };
   }
 
@@ -128,7 +130,6 @@ export class Lane {
   #answered(connection: Connection, status: number): void {
     const now = performance.now();
     this.#waiting--;
-    this.#last = now;
     if (status < 300) this.#times.add(now - connection.dueAt);
     else {
       this.#bad++;

@@ -89,7 +89,7 @@ export async function load({ port, seconds, lanes: options, keys = [] }: Order, 
   const cpu = process.cpuUsage();
   const began = performance.now();
   const end = began + seconds * 1000;
-  for (const lane of lanes) lane.begin(began);
+  for (const lane of lanes) lane.begin(began, end);
   await ticks(end, lanes, (now) => { for (const lane of lanes) lane.pump(now); });
   const lasted = Math.min(seconds, (performance.now() - began) / 1000);
   for (const lane of lanes) lane.end();

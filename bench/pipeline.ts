@@ -40,7 +40,7 @@ interface Size {
 const FULL: Size = { seconds: 600, warm: 5, limit: 10, crash: 30, sites: 20_000, pause: 30, probeEveryMs: 5_000, env: {} };
 /** Rounds come sooner, since there is no time to wait for those of every day. */
 const QUICK: Size = {
-  seconds: 4, warm: 0.5, limit: 1, crash: 1.5, sites: 500, pause: 1, probeEveryMs: 500, env: { FOOTFALL_DELIVER_SECONDS: '1', FOOTFALL_ROLLUP_SECONDS: '2' },
+  seconds: 3, warm: 1.5, limit: 1, crash: 1.5, sites: 300, pause: 1, probeEveryMs: 500, env: { FOOTFALL_DELIVER_SECONDS: '1', FOOTFALL_ROLLUP_SECONDS: '1' },
 };
 
 /** Addresses come from the generator, as from a proxy before the process. */
@@ -125,7 +125,7 @@ interface Limit { events: number; paced: LoadResult; processor: number | null }
 function measureLimit(load: Load, size: Size, generator: Generator, folder: string): Promise<Limit> {
   return withBareServer(folder, async ({ port, pid }) => {
     const closed: Order = { port, seconds: size.limit, lanes: [{ name: 'beacon', connections: CONNECTIONS.beacon }] };
-    await generator.run({ ...closed, seconds: size.warm });
+    await generator.run({ ...closed, seconds: size.limit / 2 });
     const most = await generator.run(closed);
     const { done, processor } = await processorDuring(pid, () => generator.run(orderOf(port, load, size.limit)));
     return { events: load.events * most.lanes.beacon!.perSecond, paced: done, processor };

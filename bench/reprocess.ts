@@ -22,7 +22,6 @@ const ANSWER_MS = 30_000;
 /** More than any job takes; what takes longer has failed. */
 const PATIENCE_MS = 300_000;
 const ASK_EVERY_MS = 100;
-const LIVE_EVERY_MS = 1_000;
 const TOLD_LINES = 10;
 /** So that what is measured is the work, not the pauses. */
 const HURRIED = { deliverEveryMs: 100, rollupEveryMs: 100, rollupShare: 1 };
@@ -77,11 +76,11 @@ async function allDone({ ask }: Pipeline): Promise<void> {
   });
 }
 
-/** How much of the log, how many jobs and live events of each kind, and the settings of the process that takes them. */
-interface Size { bytes: number; jobs: number; events: number; settings: Partial<StartOptions> }
-const FULL: Size = { bytes: Infinity, jobs: 3, events: 120, settings: {} };
+/** How much of the log, how many jobs of each kind, how many live events and how often, and the settings of the process that takes them. */
+interface Size { bytes: number; jobs: number; events: number; everyMs: number; settings: Partial<StartOptions> }
+const FULL: Size = { bytes: Infinity, jobs: 3, events: 120, everyMs: 1_000, settings: {} };
 /** Rounds come sooner, since there is no time to wait for those of every day. */
-const QUICK: Size = { bytes: 150_000, jobs: 1, events: 4, settings: { deliverEveryMs: 500, rollupEveryMs: 500, rollupShare: 0.5 } };
+const QUICK: Size = { bytes: 150_000, jobs: 1, events: 6, everyMs: 400, settings: { deliverEveryMs: 500, rollupEveryMs: 500, rollupShare: 0.5 } };
 
 /** The log in the lake and in the numbers. */
 interface Imported { from: Hour; to: Hour; views: number; lines: number; /** Until all is counted. */ seconds: number }
@@ -151,9 +150,9 @@ async function scan(dataFolder: string, { from, to }: Imported): Promise<number>
 interface Freshness { alone: number[]; meanwhile: number[]; jobs: Done[] }
 
 /** How fresh live events are without a job and with one, which is begun again as soon as it is done. */
-async function measureFreshness(pipeline: Pipeline, imported: Imported, events: number): Promise<Freshness> {
+async function measureFreshness(pipeline: Pipeline, imported: Imported, { events, everyMs }: Size): Promise<Freshness> {
   await allDone(pipeline);
-  const live = (site: string) => probe(pipeline, { site, everyMs: LIVE_EVERY_MS, signal: AbortSignal.timeout((events - 0.5) * LIVE_EVERY_MS) });
+  const live = (site: string) => probe(pipeline, { site, everyMs, signal: AbortSignal.timeout((events - 0.5) * everyMs) });
   const alone = await live('live-alone');
   const jobs: Done[] = [];
   let over = false;
@@ -166,7 +165,8 @@ async function measureFreshness(pipeline: Pipeline, imported: Imported, events: 
 
 /** Measures jobs over all hours of a real log, and the freshness of live events beside them. */
 export async function measure({ quick }: BenchOptions): Promise<Measurement[]> {
-  const { bytes, jobs, events, settings } = quick ? QUICK : FULL;
+  const size = quick ? QUICK : FULL;
+  const { bytes, jobs, settings } = size;
   const folder = await mkdtemp(join(tmpdir(), 'footfall-bench-reprocess-'));
   try {
     const data = join(folder, 'data');
@@ -175,10 +175,10 @@ export async function measure({ quick }: BenchOptions): Promise<Measurement[]> {
       return { imported, rolled: await runJobs(pipeline, imported, false, jobs) };
     });
     const limit = await scan(data, imported);
-    const freshness = await withPipeline(data, settings, (pipeline) => measureFreshness(pipeline, imported, events));
+    const freshness = await withPipeline(data, settings, (pipeline) => measureFreshness(pipeline, imported, size));
     // Last, as it leaves the lake with more rows than there were.
     const replayed = await withPipeline(data, HURRIED, (pipeline) => runJobs(pipeline, imported, true, jobs));
-    return [...speeds(imported, rolled, replayed, limit), ...beside(freshness, quick)];
+    return [...speeds(imported, rolled, replayed, limit), ...beside(freshness, size)];
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
@@ -214,8 +214,8 @@ function speeds({ from, to, views, lines, seconds }: Imported, rolled: readonly 
   ];
 }
 
-function beside({ alone, meanwhile, jobs }: Freshness, quick: boolean): Measurement[] {
-  const settings = quick ? 'delivery and rollups every half second, rollups half of the time at most' : 'settings of npm start: delivery every 5 s, rollups every 10 s and a third of the time at most';
+function beside({ alone, meanwhile, jobs }: Freshness, size: Size): Measurement[] {
+  const settings = size === QUICK ? 'delivery and rollups every half second, rollups half of the time at most' : 'settings of npm start: delivery every 5 s, rollups every 10 s and a third of the time at most';
   return [
     {
       what: 'rolled up again beside live events', value: perMinute(jobs), unit: 'hours/min',
@@ -223,7 +223,7 @@ function beside({ alone, meanwhile, jobs }: Freshness, quick: boolean): Measurem
     },
     {
       what: 'live event to stats meanwhile: p50', value: median(meanwhile), unit: 's', limit: median(alone),
-      note: `the same settings; ${meanwhile.length} events by the beacon, one a second, while a job is going on, which begins again whenever it is done. limit: the same events without a job`,
+      note: `the same settings; ${meanwhile.length} events by the beacon, one each ${size.everyMs / 1000} s, while a job is going on, which begins again whenever it is done. limit: the same events without a job`,
     },
     { what: 'live event to stats meanwhile: longest', value: percentile(meanwhile, 1), unit: 's', limit: percentile(alone, 1), target: { atMost: 300 } },
   ];
