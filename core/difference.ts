@@ -86,9 +86,38 @@ export async function countByDifference({ hour, run, committed, pending, growth,
   return lake.unload({ statement: 'difference_changes', reads: { differences: [run], changes: pending }, parameters: { run, pending } }, `changes/run=${run}`);
 }
 
-/** Removes what a run by difference, however far it got, wrote on its way. */
+/** What a run of an hour adds to its local days: its difference, or all of its rows; absent where it took the place of another. */
+export type Adds = 'differences' | 'hours';
+
+/**
+ * Adds up the values that dimensions have on a local day, if it is one of hours that are counted by difference: what runs add
+ * goes to what there was. Resolves to the name of the run that has them. Registry: `day_values` / day.
+ * @param owed what the day has not taken up
+ * @param hours the committed runs of all its hours, for where there is nothing to add to
+ */
+export async function addUpDay(
+  day: string, run: string, owed: readonly { run: string; adds?: Adds }[], hours: readonly string[], { lake, registry }: { lake: Lake; registry: Store },
+): Promise<string | undefined> {
+  const by = lake.byFile?.statements;
+  const noted = await registry.get('day_values', day);
+  const known = noted?.by === by ? noted : undefined;
+  if (by === undefined || (!known && !owed.some(({ adds }) => adds === 'differences'))) return undefined;
+  // What was added by a task that died after this is owed still.
+  const left = owed.filter((one) => !(known?.added as string[] | undefined)?.includes(one.run));
+  if (known && left.length === 0) return known.run as string;
+  const adding = (what: Adds) => left.filter(({ adds }) => adds === what).map((one) => one.run);
+  const [before, differences, rows] = known && left.every(({ adds }) => adds !== undefined)
+    ? [[known.run as string], adding('differences'), adding('hours')]
+    : [[], [], hours];
+  const reads = { day_values: before, differences, hours: rows };
+  await lake.unload({ statement: 'day_values', reads, parameters: { day, before, differences, hours: rows } }, `day_values/run=${run}`);
+  await registry.put([{ pk: 'day_values', sk: day, run, added: owed.map((one) => one.run), by }]);
+  return run;
+}
+
+/** Removes what a run by difference, however far it got, wrote on its way to its difference. */
 export async function removeWays(run: string, lake: Pick<Lake, 'remove'>): Promise<void> {
-  const ways = ['copies', 'touched', 'affected', 'differences'].map((files) => `${files}/run=${run}`);
+  const ways = ['copies', 'touched', 'affected'].map((files) => `${files}/run=${run}`);
   const counted = ['steps', 'hours'].flatMap((files) => ['after', 'before'].map((name) => `${files}/run=${run}-${name}`));
   await Promise.all([...ways, ...counted].map((prefix) => lake.remove(prefix)));
 }

@@ -34,7 +34,7 @@ export interface Store {
 /** The statements of `sql/`, by file name. */
 export type Statement = 'steps' | 'hours' | 'changes' | 'hour_items' | 'summary' | 'slices' | 'days' | DifferenceStatement;
 /** Those of core/difference.ts. */
-export type DifferenceStatement = 'copies' | 'touched' | 'touched_files' | 'affected' | 'doubts' | 'differences' | 'difference_changes' | 'grown';
+export type DifferenceStatement = 'day_values' | 'day_items' | 'copies' | 'touched' | 'touched_files' | 'affected' | 'doubts' | 'differences' | 'difference_changes' | 'grown';
 
 /** A statement with the values of its named parameters. Values are our own (dates, run names), never a client's. */
 export interface Query {
@@ -51,6 +51,7 @@ export interface Query {
     differences?: readonly string[];
     steps?: readonly string[];
     hours?: readonly string[];
+    day_values?: readonly string[];
     changes?: readonly string[];
   };
   parameters: Readonly<Record<string, string | number | readonly string[]>>;

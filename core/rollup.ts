@@ -3,8 +3,8 @@
 // difference (core/difference.ts), which is only the cheaper way to the same run.
 // before: the lake (core/deliver.ts); next: the metrics store (core/serve.ts)
 import { randomBytes } from 'node:crypto';
-import { countByDifference, growthSince, noteFiles, removeWays, type Pays } from './difference.ts';
-import { hourAfter, hoursOfLocalDay, partitionOf, startOf, type Hour, type Partition } from './hour.ts';
+import { addUpDay, countByDifference, growthSince, noteFiles, removeWays, type Adds, type Pays } from './difference.ts';
+import { hourAfter, hourOf, hoursOfLocalDay, partitionOf, startOf, type Hour, type Partition } from './hour.ts';
 import type { Loader } from './load.ts';
 import type { Clock, EventFile, HourTask, Lake, Query, Store, StoreItem, Task, Tasks } from './ports.ts';
 import { EXACT } from './sketch.ts';
@@ -14,6 +14,8 @@ import type { LocalDay } from './zone.ts';
 export const VISIT_GAP_MS = 30 * 60_000;
 /** Attempts at a task before it is parked, wherever it is carried out. */
 export const MAX_ATTEMPTS = 5;
+/** How long what a day adds to is kept: of a day that is over, hours seldom change. */
+const DAY_VALUES_KEPT_MS = 3 * 86_400_000;
 /** Values kept of a dimension for a local day; the rest is added up under `(other)`. */
 export const TOP_VALUES = 100;
 
@@ -118,7 +120,7 @@ async function rollUpHour(task: HourTask, ports: RollupPorts): Promise<number> {
   const run = await newRun(ports, hour);
   // Before anything is counted: what is added meanwhile is left to the next time.
   const files = ports.difference === undefined ? undefined : await lake.byFile?.files(partitionsOf(hour));
-  const changes = await count(task, run, before, files, ports);
+  const { changes, adds } = await count(task, run, before, files, ports);
   const days = new Set<LocalDay>();
   for (const part of changes) for await (const { local_day } of lake.rows(part)) days.add(String(local_day));
 
@@ -137,17 +139,21 @@ async function rollUpHour(task: HourTask, ports: RollupPorts): Promise<number> {
   const summary = await summarize(run, ports);
 
   // Both before the commit: what is noted too early does no harm, what is noted too late may be lost.
-  await registry.put([...days].map((day) => ({ pk: 'owed', sk: `${day}#${run}`, run, hour, whole: whole !== undefined })));
+  await registry.put([...days].map((day) => ({ pk: 'owed', sk: `${day}#${run}`, run, hour, whole: whole !== undefined, ...(adds && { adds }) })));
   await noteRemovable([...before.pending, ...committedOf(before)], hour, ports);
   if (files) await noteFiles(run, files, countedBy(hour, lake), registry);
+  // What they changed this run has changed as well.
+  await registry.remove(before.pending.flatMap((one) => [...days].map((day) => ({ pk: 'owed', sk: `${day}#${one}` }))));
   const by = whole ?? before.whole;
   await writeCommit(registry, hour, { run, committedAt: clock(), checkedAt, summary, pending: [], ...(by !== undefined && { whole: by }) });
   await sendOwedDays(hour, recompute, ports);
   return items;
 }
 
-/** Writes a run of an hour; resolves to the parts of what it changes. */
-async function count(task: HourTask, run: Run, before: Commit, files: readonly EventFile[] | undefined, ports: RollupPorts): Promise<string[]> {
+/** Writes a run of an hour; resolves to the parts of what it changes, and to what of it days can add to what they have. */
+async function count(
+  task: HourTask, run: Run, before: Commit, files: readonly EventFile[] | undefined, ports: RollupPorts,
+): Promise<{ changes: string[]; adds?: Adds }> {
   const { hour, recompute, whole } = task;
   const { lake, registry, difference } = ports;
   if (files && difference !== undefined && before.run !== undefined && !recompute && whole === undefined) {
@@ -155,7 +161,7 @@ async function count(task: HourTask, run: Run, before: Commit, files: readonly E
     const asked = { hour, run, committed: before.run, pending: before.pending, queries: (name: Run) => hourQueries(hour, name), visitGapMs: VISIT_GAP_MS };
     const changes = growth && await countByDifference({ ...asked, growth }, lake);
     if (growth) await removeWays(run, lake);
-    if (changes) return changes;
+    if (changes) return { changes, adds: 'differences' };
   }
   for (const { reads, ...query } of hourQueries(hour, run)) {
     const only = files && { files: { before: files.map(({ name }) => name), added: [] } };
@@ -163,11 +169,12 @@ async function count(task: HourTask, run: Run, before: Commit, files: readonly E
   }
   await lake.remove(`steps/run=${run}`);
   const committed = committedOf(before);
-  return lake.unload({
+  const changes = await lake.unload({
     statement: 'changes',
     reads: { hours: [run, ...committed], changes: before.pending },
     parameters: { run, committed, pending: before.pending, whole: whole === undefined ? [] : [run, ...committed] },
   }, `changes/run=${run}`);
+  return { changes, ...(before.run === undefined && { adds: 'hours' }) };
 }
 
 function committedOf({ run }: Commit): Run[] {
@@ -233,7 +240,7 @@ async function sendOwedDays(hour: Hour, recompute: boolean, { registry, tasks }:
 }
 
 async function rollUpDay(day: LocalDay, ports: RollupPorts): Promise<number> {
-  const { lake, registry, load } = ports;
+  const { lake, registry, load, difference } = ports;
   const noted = await registry.range('owed', `${day}#`, `${day}#${LAST}`);
   if (noted.length === 0) return 0;
   const { from, to } = hoursOfLocalDay(day);
@@ -245,22 +252,22 @@ async function rollUpDay(day: LocalDay, ports: RollupPorts): Promise<number> {
   const runs = [...commits.values()].flatMap(({ run }) => (run === undefined ? [] : [run]));
   const run = await newRun(ports);
   const sparing = owed.some(({ whole }) => whole === true);
+  const values = difference && await addUpDay(day, run, owed.map((item) => ({ run: item.run as Run, ...(item.adds !== undefined && { adds: item.adds as Adds }) })), runs, ports);
   const starts = await slices(day, changed, run, ports);
   let items = 0;
   for (const [i, first_site] of starts.entries()) {
-    const parts = await lake.unload(
-      {
-        statement: 'days',
-        reads: { hours: runs, changes: changed },
-        parameters: { day, runs, changed_runs: changed, top: TOP_VALUES, first_site, end_site: starts[i + 1] ?? '' },
-      },
-      `items/run=${run}`,
-    );
+    const parameters = { day, runs, changed_runs: changed, top: TOP_VALUES, first_site, end_site: starts[i + 1] ?? '' };
+    const reads = { hours: runs, changes: changed };
+    const parts = await lake.unload(values === undefined
+      ? { statement: 'days', reads, parameters }
+      : { statement: 'day_items', reads: { ...reads, day_values: [values] }, parameters: { ...parameters, run: values } }, `items/run=${run}`);
     items += await load(parts.map((part) => ({ part, run, of: { day }, sparing })));
   }
   await lake.remove(`items/run=${run}`);
   // Not what a commit noted meanwhile: that has a task of its own.
   await registry.remove(owed);
+  const elsewhere = new Set((await registry.range('owed', '', LAST)).map((item) => item.run));
+  await Promise.all(changed.filter((one) => !elsewhere.has(one)).map((one) => lake.remove(`differences/run=${one}`)));
   return items;
 }
 
@@ -298,11 +305,15 @@ export async function removeOldRuns({ lake, registry, clock }: Pick<RollupPorts,
   const due = (await registry.range('removable', '', compact(until))).filter(({ at }) => Number(at) <= until);
   if (due.length === 0) return;
   const owed = new Set((await registry.range('owed', '', LAST)).map((item) => item.run));
+  const states = await registry.range('day_values', '', LAST);
+  const past = states.filter(({ sk }) => sk < partitionOf(hourOf(clock() - DAY_VALUES_KEPT_MS)).dt);
+  await registry.remove(past);
+  const values = new Set(states.filter((one) => !past.includes(one)).map((one) => one.run));
   for (const item of due) {
     const run: Run = item.sk;
     const commit = item.hour === undefined ? undefined : await readCommit(registry, item.hour as Hour);
-    // A retry, or a day, has yet to see which sites it changed.
-    if (commit?.pending.includes(run) || owed.has(run)) continue;
+    // A retry, or a day, has yet to see which sites it changed; or a day adds to it.
+    if (commit?.pending.includes(run) || owed.has(run) || values.has(run)) continue;
     // Of the committed run there will be another note when it is superseded.
     if (commit?.run !== run) await removeRun(run, lake);
     await registry.remove([item, ...(commit?.run === run ? [] : [{ pk: 'files', sk: run }])]);
@@ -311,5 +322,5 @@ export async function removeOldRuns({ lake, registry, clock }: Pick<RollupPorts,
 
 async function removeRun(run: Run, lake: Pick<Lake, 'remove'>): Promise<void> {
   await removeWays(run, lake);
-  await Promise.all(['steps', 'hours', 'changes', 'items'].map((files) => lake.remove(`${files}/run=${run}`)));
+  await Promise.all(['steps', 'hours', 'changes', 'items', 'differences', 'day_values'].map((files) => lake.remove(`${files}/run=${run}`)));
 }

@@ -23,7 +23,7 @@ const PARTITION_COLUMNS = { dt: 'string', hr: 'string' } as const;
 type Columns = Readonly<Record<string, ColumnType | 'ints'>>;
 /** What runs write, each under a prefix of its own, for other statements to read. */
 const RUN_COLUMNS = {
-  steps: STEP_COLUMNS, hours: HOUR_COLUMNS, changes: CHANGE_COLUMNS, differences: HOUR_COLUMNS,
+  steps: STEP_COLUMNS, hours: HOUR_COLUMNS, changes: CHANGE_COLUMNS, differences: HOUR_COLUMNS, day_values: HOUR_COLUMNS,
   copies: { event_key: 'hash', visitor: 'hash', ts: 'bigint', site_id: 'string', quarter: 'int', renews: 'boolean' },
   touched: { event_key: 'hash', is_event: 'boolean', settled: 'boolean', file: 'bigint' },
 } as const satisfies Record<string, Columns>;

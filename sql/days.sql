@@ -45,6 +45,10 @@ by_value as (
     cast(sum(long_visit_events) as bigint) as long_visit_events
   from of_day
   group by site_id, dimension, value
+  -- Of an exit page that was followed in another hour nothing is left.
+  having
+    sum(events) <> 0 or sum(visits) <> 0 or sum(exits) <> 0 or sum(items) <> 0 or sum(bots) <> 0 or sum(rejected) <> 0 or
+    sum(purchases) <> 0 or sum(refunds) <> 0
 ),
 placed as (
   select

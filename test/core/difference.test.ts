@@ -157,9 +157,9 @@ for (const seed of SEEDS) {
     }
     const times = (name: Statement) => asked.filter((statement) => statement === name).length;
     // Whole only what had not been counted before.
-    t.diagnostic(`${times('grown')} times by difference, ${times('changes')} times whole`);
+    t.diagnostic(`hours: ${times('grown')} times by difference, ${times('changes')} times whole; days: ${times('day_items')}, ${times('days')}`);
     assert.equal(times('changes'), HOURS.length);
-    assert.ok(times('grown') > 10);
+    assert.ok(times('grown') > 10 && times('day_items') > 10);
     assert.equal(times('touched'), times('grown'));
   });
 }
@@ -320,46 +320,109 @@ test('A visitor who vanishes from a quarter is seen, also where nobody foresaw i
   assert.equal(await rollUp(), 'whole');
 });
 
-test('A rollup by difference that dies at any point is made good by its retry', async (t) => {
+/** Ports whose call number `nth` of those that change something throws before it does; `died` is told which it was. */
+function dyingPorts({ ports }: Rollup, nth: number, died: string[]): RollupPorts {
+  let calls = 0;
+  const dying = <A extends unknown[], R>(name: string, call: (...args: A) => Promise<R>) => async (...args: A): Promise<R> => {
+    if (++calls !== nth) return call(...args);
+    died.push(name);
+    throw new Error(`died before ${name}`);
+  };
+  const { lake, registry, load } = ports;
+  return {
+    ...ports,
+    lake: {
+      ...lake,
+      unload: (query, prefix) => dying(query.statement, lake.unload.bind(lake))(query, prefix),
+      remove: dying('lake.remove', lake.remove.bind(lake)),
+    },
+    registry: Object.assign(Object.create(registry) as Store, { put: dying('put', registry.put.bind(registry)), remove: dying('remove', registry.remove.bind(registry)) }),
+    load: dying('load', load),
+  };
+}
+
+test('An hour by difference that dies at any point is made good by its retry', async (t) => {
   const { pipeline, byDifference, whole, deliver, rollUp } = await openHour(t);
   await deliver(request('shop', 0, [view('ann', { id: 'a' })]), request('shop', 0, [view('bob')]));
   await rollUp();
-  const { ports } = byDifference;
   const died: string[] = [];
   for (let nth = 1; ; nth++) {
     // A site of its own, which no later rollup makes good.
     await pipeline.site(`s${nth}`);
-    const of = [request('shop', nth % 30, [view('ann'), view(`v${nth}`, { id: 'a' })]), request(`s${nth}`, nth % 30, [view('bob')])];
-    await deliver(...of);
-    let calls = 0;
-    const dying = <A extends unknown[], R>(name: string, call: (...args: A) => Promise<R>) => async (...args: A): Promise<R> => {
-      if (++calls !== nth) return call(...args);
-      died.push(name);
-      throw new Error(`died before ${name}`);
-    };
-    const lake: Lake = {
-      ...ports.lake,
-      unload: (query, prefix) => dying(query.statement, ports.lake.unload.bind(ports.lake))(query, prefix),
-      remove: dying('remove', ports.lake.remove.bind(ports.lake)),
-    };
-    const registry: Store = Object.assign(Object.create(ports.registry) as Store, { put: dying('put', ports.registry.put.bind(ports.registry)) });
-    const reached = await runTask({ kind: 'hour', hour: HOUR }, { ...ports, lake, registry, load: dying('load', ports.load) }).then(() => true, () => false);
-    if (reached) break;
+    await deliver(request('shop', nth % 30, [view('ann'), view(`v${nth}`, { id: 'a' })]), request(`s${nth}`, nth % 30, [view('bob')]));
+    if (await runTask({ kind: 'hour', hour: HOUR }, dyingPorts(byDifference, nth, died)).then(() => true, () => false)) break;
     const { statements } = await byDifference.rollUp([HOUR]);
     assert.ok(!statements.includes('changes'), `counted whole after it died before call ${nth}, ${died.at(-1)}`);
   }
-  for (const name of ['copies', 'affected', 'steps', 'hours', 'differences', 'grown', 'difference_changes', 'hour_items', 'summary', 'remove', 'put', 'load']) {
+  for (const name of ['copies', 'affected', 'steps', 'hours', 'differences', 'grown', 'difference_changes', 'hour_items', 'summary', 'lake.remove', 'put', 'load']) {
     assert.ok(died.includes(name), `it never died before ${name}`);
   }
   await byDifference.rollUp([HOUR]);
   await whole.rollUp([HOUR]);
   assert.deepEqual(await differences(byDifference, whole, HOURS), []);
 
-  // And nothing is left behind but what is committed.
+  // And nothing is left behind but what is committed, and what its day adds to.
   await removeOldRuns({ ...byDifference, clock: () => pipeline.clock() + 1000 }, 0);
   const [{ run } = {}] = (await readCommits(byDifference.registry, HOUR, HOUR)).values();
-  for (const files of readdirSync(byDifference.folder)) {
-    if (files !== 'events') assert.deepEqual(readdirSync(join(byDifference.folder, files)), ['hours', 'changes'].includes(files) ? [`run=${run}`] : [], files);
+  const values = (await byDifference.registry.get('day_values', '2026-03-10'))!.run as string;
+  const kept: Record<string, string[]> = { hours: [run!], changes: [run!], day_values: [values] };
+  for (const files of readdirSync(byDifference.folder).filter((name) => name !== 'events')) {
+    assert.deepEqual(readdirSync(join(byDifference.folder, files)), (kept[files] ?? []).map((name) => `run=${name}`), files);
   }
   assert.deepEqual((await byDifference.registry.range('files', '', '~')).map(({ sk }) => sk), [run]);
+
+  // When the day is long over, what it added to is of no use any more.
+  await removeOldRuns({ ...byDifference, clock: () => Date.parse('2026-03-14T00:00:00Z') }, 0);
+  assert.deepEqual(readdirSync(join(byDifference.folder, 'day_values')), []);
+});
+
+test('A day that adds up differences and dies at any point adds none twice', async (t) => {
+  const { pipeline, byDifference, whole, deliver, rollUp } = await openHour(t);
+  await deliver(request('shop', 0, [view('ann')]));
+  await rollUp();
+  await deliver(request('shop', 0, [view('bob')]));
+  await rollUp();
+  const died: string[] = [];
+  for (let nth = 1; ; nth++) {
+    await pipeline.site(`s${nth}`);
+    await deliver(request('shop', nth % 30, [view('ann')]), request(`s${nth}`, nth % 30, [view('bob')]));
+    await runTask({ kind: 'hour', hour: HOUR }, byDifference.ports);
+    const day = { kind: 'day', day: '2026-03-10' } as const;
+    if (await runTask(day, dyingPorts(byDifference, nth, died)).then(() => true, () => false)) break;
+    // Another hour's run may be owed by then as well.
+    if (nth % 2 === 0) {
+      await deliver(request('shop', nth % 30, [view('cid')]));
+      await runTask({ kind: 'hour', hour: HOUR }, byDifference.ports);
+    }
+    await runTask(day, byDifference.ports);
+    await whole.rollUp([HOUR]);
+    assert.deepEqual(await differences(byDifference, whole, HOURS), [], `died before call ${nth}, ${died.at(-1)}`);
+  }
+  assert.deepEqual([...new Set(died)].sort(), ['day_items', 'day_values', 'lake.remove', 'load', 'put', 'remove', 'slices']);
+});
+
+test('A day is added up anew where other statements had added it up, and where an hour of it was counted whole again', async (t) => {
+  const { byDifference, deliver, rollUp } = await openHour(t);
+  const { registry, ports } = byDifference;
+  const added: number[] = [];
+  const unload = ports.lake.unload.bind(ports.lake);
+  ports.lake.unload = (query, prefix) => {
+    if (query.statement === 'day_values') added.push((query.parameters.before as string[]).length);
+    return unload(query, prefix);
+  };
+  const add = async (visitor: string, more?: Partial<HourTask>) => {
+    await deliver(request('shop', 0, [view(visitor)]));
+    await rollUp(more);
+  };
+  await add('ann');
+  await add('bob');
+  await add('cid');
+  assert.deepEqual(added, [0, 1]);
+  await add('dan', { recompute: true });
+  await add('eve');
+  assert.deepEqual(added, [0, 1, 0, 1]);
+  await registry.put([{ ...(await registry.get('day_values', '2026-03-10'))!, by: 'others' }]);
+  await add('fay');
+  await add('gil');
+  assert.deepEqual(added, [0, 1, 0, 1, 0, 1]);
 });
