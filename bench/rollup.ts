@@ -149,7 +149,7 @@ export async function measure({ quick }: BenchOptions): Promise<Measurement[]> {
 
 /** Measures one hour with as large an hour before it. */
 async function measureHour(quick: boolean): Promise<Measurement[]> {
-  const size: HourSize = quick ? { events: 500_000, sites: 10_000 } : { events: 5_000_000, sites: 100_000 };
+  const size: HourSize = quick ? { events: 150_000, sites: 3_000 } : { events: 5_000_000, sites: 100_000 };
   const data = await hourData(size);
   const folder = await mkdtemp(join(tmpdir(), 'footfall-bench-rollup-'));
   try {
@@ -294,7 +294,7 @@ const count = (n: number): string => n.toLocaleString('en-US');
  * more; and as more visitors would do it, who bring values not seen before.
  */
 async function measureGrowth(quick: boolean): Promise<Measurement[]> {
-  const { events, sites } = quick ? { events: 50_000, sites: 1000 } : { events: 500_000, sites: 10_000 };
+  const { events, sites } = quick ? { events: 20_000, sites: 400 } : { events: 500_000, sites: 10_000 };
   const folder = await mkdtemp(join(tmpdir(), 'footfall-bench-growth-'));
   const days: DueDay[] = [];
   try {
