@@ -9,7 +9,7 @@ import { DuckDBInstance, type DuckDBConnection } from '@duckdb/node-api';
 import { ROW_COLUMNS, type ColumnType } from '../core/event.ts';
 import { partitionOf, partitionPath, type Partition } from '../core/hour.ts';
 import { CHANGE_COLUMNS, HOUR_COLUMNS, STEP_COLUMNS } from '../core/metrics.ts';
-import type { Lake, Query, ResultRow } from '../core/ports.ts';
+import type { Lake, Query } from '../core/ports.ts';
 import { render } from '../core/sql.ts';
 import { filesIn, moveIntoPlace, removeAll } from './files.ts';
 
@@ -132,8 +132,17 @@ export async function duckdbLake(folder: string, { enginePath, temporary, memory
     async *rows(part) {
       const connection = await instance.connect();
       try {
-        const result = await connection.stream(`select * from read_parquet(${text(join(folder, part))}, hive_partitioning = false)`);
-        for await (const rows of result.yieldRowObjectJs()) yield* rows as ResultRow[];
+        const from = `from read_parquet(${text(join(folder, part))}, hive_partitioning = false)`;
+        const types = (await connection.runAndReadAll(`describe select * ${from}`)).getRows();
+        // Each text of a list would be a call of its own into the engine: a day's lists as one text each take a fifth of the time.
+        const lists = types.filter(([, type]) => type === 'VARCHAR[]').map(([name]) => String(name));
+        const replace = lists.length === 0 ? '' : `replace (${lists.map((name) => `array_to_string(${name}, chr(30)) as ${name}`).join(', ')})`;
+        for await (const rows of (await connection.stream(`select * ${replace} ${from}`)).yieldRowObjectJs()) {
+          for (const row of rows as Record<string, unknown>[]) {
+            for (const name of lists) row[name] = (row[name] as string | null)?.split('\u001e') ?? null;
+            yield row;
+          }
+        }
       } finally {
         connection.closeSync();
       }
