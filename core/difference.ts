@@ -121,3 +121,8 @@ export async function removeWays(run: string, lake: Pick<Lake, 'remove'>): Promi
   const counted = ['steps', 'hours'].flatMap((files) => ['after', 'before'].map((name) => `${files}/run=${run}-${name}`));
   await Promise.all([...ways, ...counted].map((prefix) => lake.remove(prefix)));
 }
+
+/** Removes the differences that no local day has to add any more. */
+export async function removeDifferences(runs: readonly string[], owed: ReadonlySet<string>, lake: Pick<Lake, 'remove'>): Promise<void> {
+  await Promise.all(runs.filter((run) => !owed.has(run)).map((run) => lake.remove(`differences/run=${run}`)));
+}

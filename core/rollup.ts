@@ -3,7 +3,7 @@
 // difference (core/difference.ts), which is only the cheaper way to the same run.
 // before: the lake (core/deliver.ts); next: the metrics store (core/serve.ts)
 import { randomBytes } from 'node:crypto';
-import { addUpDay, countByDifference, growthSince, noteFiles, removeWays, type Adds, type Pays } from './difference.ts';
+import { addUpDay, countByDifference, growthSince, noteFiles, removeDifferences, removeWays, type Adds, type Pays } from './difference.ts';
 import { hourAfter, hourOf, hoursOfLocalDay, partitionOf, startOf, type Hour, type Partition } from './hour.ts';
 import type { Loader } from './load.ts';
 import type { Clock, EventFile, HourTask, Lake, Query, Store, StoreItem, Task, Tasks } from './ports.ts';
@@ -233,6 +233,10 @@ export async function readOwed(registry: Store, from: Hour, to: Hour): Promise<O
     .map(({ sk, run }) => ({ day: sk.slice(0, sk.indexOf('#')), run: run as Run }));
 }
 
+async function owedRuns(registry: Store): Promise<Set<Run>> {
+  return new Set((await registry.range('owed', '', LAST)).map(({ run }) => run as Run));
+}
+
 /** Queues the local days that have not taken up what runs of this hour changed; of a retry they may be queued twice. */
 async function sendOwedDays(hour: Hour, recompute: boolean, { registry, tasks }: RollupPorts): Promise<void> {
   const days = [...new Set((await readOwed(registry, hour, hour)).map(({ day }) => day))];
@@ -266,8 +270,7 @@ async function rollUpDay(day: LocalDay, ports: RollupPorts): Promise<number> {
   await lake.remove(`items/run=${run}`);
   // Not what a commit noted meanwhile: that has a task of its own.
   await registry.remove(owed);
-  const elsewhere = new Set((await registry.range('owed', '', LAST)).map((item) => item.run));
-  await Promise.all(changed.filter((one) => !elsewhere.has(one)).map((one) => lake.remove(`differences/run=${one}`)));
+  if (difference) await removeDifferences(changed, await owedRuns(registry), lake);
   return items;
 }
 
@@ -300,11 +303,11 @@ async function noteRemovable(runs: readonly Run[], hour: Hour | undefined, { reg
  * Removes the files of runs that were superseded, or have died, longer ago than `keptMs`: longer than any task takes,
  * so that none loses what it reads or writes.
  */
-export async function removeOldRuns({ lake, registry, clock }: Pick<RollupPorts, 'registry' | 'clock'> & { lake: Pick<Lake, 'remove'> }, keptMs: number): Promise<void> {
+export async function removeOldRuns({ lake, registry, clock }: Pick<RollupPorts, 'registry' | 'clock'> & { lake: Pick<Lake, 'remove' | 'byFile'> }, keptMs: number): Promise<void> {
   const until = clock() - keptMs;
   const due = (await registry.range('removable', '', compact(until))).filter(({ at }) => Number(at) <= until);
   if (due.length === 0) return;
-  const owed = new Set((await registry.range('owed', '', LAST)).map((item) => item.run));
+  const owed = await owedRuns(registry);
   const states = await registry.range('day_values', '', LAST);
   const past = states.filter(({ sk }) => sk < partitionOf(hourOf(clock() - DAY_VALUES_KEPT_MS)).dt);
   await registry.remove(past);
@@ -320,7 +323,8 @@ export async function removeOldRuns({ lake, registry, clock }: Pick<RollupPorts,
   }
 }
 
-async function removeRun(run: Run, lake: Pick<Lake, 'remove'>): Promise<void> {
-  await removeWays(run, lake);
-  await Promise.all(['steps', 'hours', 'changes', 'items', 'differences', 'day_values'].map((files) => lake.remove(`${files}/run=${run}`)));
+async function removeRun(run: Run, lake: Pick<Lake, 'remove' | 'byFile'>): Promise<void> {
+  if (lake.byFile) await removeWays(run, lake);
+  const written = ['steps', 'hours', 'changes', 'items', ...(lake.byFile ? ['differences', 'day_values'] : [])];
+  await Promise.all(written.map((files) => lake.remove(`${files}/run=${run}`)));
 }

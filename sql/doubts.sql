@@ -15,7 +15,7 @@ select 'a quarter has two local days'
 from (
   select c.site_id, c.quarter
   from hours c
-  join (select distinct site_id, quarter from hours where run = :after and dimension = '') a on a.site_id = c.site_id and a.quarter = c.quarter
+  join (select distinct site_id, quarter from hours where run in (:after, :before) and dimension = '') a on a.site_id = c.site_id and a.quarter = c.quarter
   where run in (:after, :committed) and dimension = ''
   group by c.site_id, c.quarter
   having count(distinct local_day) > 1
