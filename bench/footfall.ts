@@ -10,7 +10,7 @@ import { siteId } from './traffic.ts';
 const READY_MS = 60_000;
 const ANSWER_MS = 60_000;
 const ASK_EVERY_MS = 250;
-const PUT_AT_ONCE = 32;
+const ASKED_AT_ONCE = 32;
 /** Zones of merchants: some where it is another day, and one with an odd offset. */
 const ZONES = ['Europe/Berlin', 'America/New_York', 'UTC', 'Asia/Kolkata', 'America/Los_Angeles', 'Australia/Sydney', 'Europe/London', 'Asia/Tokyo'];
 
@@ -91,7 +91,7 @@ async function each(count: number, atOnce: number, work: (number: number) => Pro
 
 /** Makes the sites of the made-up traffic, in the time zones of merchants. */
 export async function makeSites({ ask }: Footfall, count: number): Promise<void> {
-  await each(count, PUT_AT_ONCE, async (number) => {
+  await each(count, ASKED_AT_ONCE, async (number) => {
     const id = siteId(number);
     await ask(`/v1/sites/${id}`, { method: 'PUT', body: JSON.stringify({ name: id, timezone: ZONES[number % ZONES.length], currency: 'EUR', hosts: [`${id}.example`] }) });
   });
@@ -121,12 +121,12 @@ export async function allCounted(footfall: Footfall, mostMs: number): Promise<nu
 
 export interface Counted { events: number; bots: number; rejected: number }
 
-/** What the stats of all sites add up to, of today and the days around it. */
-export async function countedOf({ ask }: Footfall, sites: readonly string[]): Promise<Counted> {
+/** What the stats of the made-up sites add up to, of today and the days around it. */
+export async function countedOf({ ask }: Footfall, sites: number): Promise<Counted> {
   const day = (days: number) => new Date(Date.now() + days * 86_400_000).toISOString().slice(0, 10);
   const counted: Counted = { events: 0, bots: 0, rejected: 0 };
-  await each(sites.length, PUT_AT_ONCE, async (number) => {
-    const { results } = await ask<{ results: [{ metrics: Counted }] }>(`/v1/sites/${sites[number]}/stats?from=${day(-1)}&to=${day(1)}&metrics=events,bots,rejected`);
+  await each(sites, ASKED_AT_ONCE, async (number) => {
+    const { results } = await ask<{ results: [{ metrics: Counted }] }>(`/v1/sites/${siteId(number)}/stats?from=${day(-1)}&to=${day(1)}&metrics=events,bots,rejected`);
     for (const name of ['events', 'bots', 'rejected'] as const) counted[name] += results[0].metrics[name];
   });
   return counted;

@@ -15,8 +15,8 @@ import { probe } from './probe.ts';
 import { median, percentile, secondsSince, type BenchOptions, type Measurement } from './report.ts';
 import { siteId } from './traffic.ts';
 
-/** What beacons are sent, in events a second. */
-interface Load { name: string; /** Of a beacon. */ events: number; rate: number; /** DESIGN §8; not of a rate that somebody asked for. */ target: boolean }
+/** What beacons are sent. */
+interface Load { name: string; /** Of a beacon. */ events: number; /** Events a second. */ rate: number; /** Whether the rate is what has to be reached (DESIGN §8), not one that somebody asked for. */ target: boolean }
 const LOADS = {
   single: { name: 'one event a beacon', events: 1, rate: 11_600 },
   batch: { name: 'ten events a beacon', events: 10, rate: 20_000 },
@@ -25,8 +25,9 @@ const LOADS = {
 export const ROWS = ['single', 'batch', 'crash'] as const;
 export type Row = (typeof ROWS)[number];
 
-/** How long and how much; `env` are the settings of the measured process. */
+/** How long and how much. */
 interface Size {
+  /** Seconds of the load; before it, to warm up; of each part of the limit; and until the kill -9, and after it. */
   seconds: number;
   warm: number;
   limit: number;
@@ -35,6 +36,7 @@ interface Size {
   /** A visitor's pause between two requests, on average, s. */
   pause: number;
   probeEveryMs: number;
+  /** Settings of the measured process. */
   env: Readonly<Record<string, string>>;
 }
 const FULL: Size = { seconds: 600, warm: 5, limit: 10, crash: 30, sites: 20_000, pause: 30, probeEveryMs: 5_000, env: {} };
@@ -65,9 +67,11 @@ export async function measure({ quick, seconds, rate, rows = ROWS }: BenchOption
     const { name, events, rate: own } = LOADS[row === 'crash' ? 'single' : row];
     const load: Load = { name, events, rate: rate ?? own, target: rate === undefined };
     const folder = await mkdtemp(join(tmpdir(), 'footfall-bench-pipeline-'));
+    const generator = await generatorOf(load, size);
     try {
-      measurements.push(...await (row === 'crash' ? measureCrash : measureLoad)(load, size, folder));
+      measurements.push(...await (row === 'crash' ? measureCrash : measureLoad)(load, size, generator, folder));
     } finally {
+      await generator.stop();
       await rm(folder, { recursive: true, force: true });
     }
   }
@@ -147,13 +151,12 @@ async function watch(footfall: Footfall, signal: AbortSignal): Promise<Watched> 
   return watched;
 }
 
-/** Events a second that came into the lake, from when all was in its stride until the signal. */
+/** How many events a second came into the lake, from when all was in its stride until the signal; they are counted when that is called. */
 async function watchDelivery(data: string, seconds: number, signal: AbortSignal): Promise<() => Promise<number>> {
   await pause(seconds * IN_STRIDE * 1000, undefined, { signal }).catch(() => undefined);
   const [before, began] = [new Set(await deliveredFiles(data)), performance.now()];
   await new Promise((ended) => { if (signal.aborted) ended(undefined); else signal.addEventListener('abort', ended, { once: true }); });
   const [after, took] = [await deliveredFiles(data), secondsSince(began)];
-  // Counted later, when it disturbs nothing.
   return async () => await eventsIn(after.filter((file) => !before.has(file))) / took;
 }
 
@@ -190,7 +193,7 @@ async function runLoad(load: Load, size: Size, generator: Generator, data: strin
       watchDelivery(data, size.seconds, signal),
       probe(footfall, { site: PROBE, everyMs: size.probeEveryMs, signal }).catch((error: Error) => error),
     ]);
-    const counted = await countedOf(footfall, Array.from({ length: size.sites }, (_, number) => siteId(number)));
+    const counted = await countedOf(footfall, size.sites);
     return {
       result, sum: sumOf([warm, result], load), processor, watched, fresh, counted, countedAfter,
       delivered: await delivered(), memory: (await memoryOf(footfall.pid))?.peak ?? null, parts: await partsOf(data),
@@ -200,16 +203,11 @@ async function runLoad(load: Load, size: Size, generator: Generator, data: strin
   }
 }
 
-async function measureLoad(load: Load, size: Size, folder: string): Promise<Measurement[]> {
-  const generator = await generatorOf(load, size);
-  try {
-    const limit = await measureLimit(load, size, generator, join(folder, 'bare'));
-    const data = join(folder, 'data');
-    const loaded = await withFootfall(data, { ...size.env, ...BEHIND_PROXY }, (footfall) => runLoad(load, size, generator, data, footfall));
-    return [...taken(load, size, loaded, limit), ...counted(load, loaded), ...cost(load, loaded, limit)];
-  } finally {
-    await generator.stop();
-  }
+async function measureLoad(load: Load, size: Size, generator: Generator, folder: string): Promise<Measurement[]> {
+  const limit = await measureLimit(load, size, generator, join(folder, 'bare'));
+  const data = join(folder, 'data');
+  const loaded = await withFootfall(data, { ...size.env, ...BEHIND_PROXY }, (footfall) => runLoad(load, size, generator, data, footfall));
+  return [...taken(load, size, loaded, limit), ...counted(load, loaded), ...cost(load, loaded, limit)];
 }
 
 const number = (n: number): string => n.toLocaleString('en-US');
@@ -240,10 +238,10 @@ function taken({ name, events, rate, target }: Load, { seconds, env, sites }: Si
 
 /** How fresh it is, and whether all of it is counted in the end. */
 function counted({ name }: Load, { sum, watched: { lags }, fresh, counted: { events, bots, rejected }, countedAfter }: Loaded): Measurement[] {
-  const probes = fresh instanceof Error ? { value: null, unit: 's', note: fresh.message } : { unit: 's', note: `${fresh.length} single events of a site of its own, from the sending until stats have them` };
+  const probed = fresh instanceof Error ? fresh.message : `${fresh.length} single events of a site of its own, from the sending until stats have them`;
   const of = (share: number) => (fresh instanceof Error ? null : percentile(fresh, share));
   return [
-    { what: `${name}: event to stats, p50`, value: of(0.5), ...probes },
+    { what: `${name}: event to stats, p50`, value: of(0.5), unit: 's', note: probed },
     { what: `${name}: event to stats, longest`, value: of(1), unit: 's', target: { atMost: 300 } },
     { what: `${name}: age of complete_through, p50`, value: lags.length === 0 ? null : median(lags), unit: 's' },
     { what: `${name}: age of complete_through, longest`, value: lags.length === 0 ? null : percentile(lags, 1), unit: 's', target: { atMost: 300 } },
@@ -273,10 +271,8 @@ function cost({ name, events: ofBeacon }: Load, { result, sum, processor, watche
 }
 
 /** A load that a kill -9 ends, the same process on the same data again, and a load once more. */
-async function measureCrash(load: Load, size: Size, folder: string): Promise<Measurement[]> {
+async function measureCrash(load: Load, size: Size, generator: Generator, folder: string): Promise<Measurement[]> {
   const env = { ...size.env, ...BEHIND_PROXY };
-  const sites = Array.from({ length: size.sites }, (_, i) => siteId(i));
-  const generator = await generatorOf(load, size);
   let footfall = await startFootfall(folder, env);
   try {
     const keys = await prepare(footfall, size);
@@ -288,7 +284,7 @@ async function measureCrash(load: Load, size: Size, folder: string): Promise<Mea
     const { startedIn } = footfall;
     const after = await generator.run(orderOf(footfall.port, load, size.crash, keys));
     const countedAfter = await allCounted(footfall, COUNTED_MS);
-    const { events, bots, rejected } = await countedOf(footfall, sites);
+    const { events, bots, rejected } = await countedOf(footfall, size.sites);
     const { sent, good } = sumOf([before, after], load);
     const found = events + bots;
     return [
@@ -304,7 +300,6 @@ async function measureCrash(load: Load, size: Size, folder: string): Promise<Mea
   } catch (error) {
     throw new Error(`${(error as Error).message}; the server had printed:\n${footfall.printed()}`, { cause: error });
   } finally {
-    await generator.stop();
     await footfall.end();
   }
 }
