@@ -1,7 +1,7 @@
 // What a data folder takes on the disk, and what has been delivered into its lake. before: bench/pipeline.ts
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { connected } from './rollup.ts';
+import { connected, sqlFiles } from './engine.ts';
 
 const BLOCK_BYTES = 512;
 
@@ -31,9 +31,8 @@ export function deliveredFiles(data: string): Promise<string[]> {
 /** The events in files of the lake, each time they were delivered. An event's items are rows of their own, and left out. */
 export async function eventsIn(files: readonly string[]): Promise<number> {
   if (files.length === 0) return 0;
-  const list = files.map((file) => `'${file.replaceAll("'", "''")}'`).join(', ');
   return connected(async (connection) => {
-    const counted = await connection.runAndReadAll(`select count(*) from read_parquet([${list}], union_by_name = true) where product_id is null`);
+    const counted = await connection.runAndReadAll(`select count(*) from ${sqlFiles(files)} where product_id is null`);
     return Number(counted.getRows()[0]![0]);
   });
 }

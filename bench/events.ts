@@ -1,9 +1,5 @@
 // Made-up but realistic: what browsers send. The same random numbers give the same events.
-import type { Random } from '../local/demo-shop.ts';
-
-function pick<T>(random: Random, values: readonly T[]): T {
-  return values[Math.floor(random() * values.length)]!;
-}
+import { pick, type Random } from '../local/demo-shop.ts';
 
 function text(random: Random, length: number): string {
   let made = '';

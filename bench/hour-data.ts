@@ -12,6 +12,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { DuckDBInstance, version } from '@duckdb/node-api';
 import { ROW_COLUMNS } from '../core/event.ts';
 import { hourAfter, partitionOf, startOf, type Hour } from '../core/hour.ts';
+import { sqlPath } from './engine.ts';
 
 /** The hour that is rolled up; made-up, and at a time when some sites' local day is already the next. */
 export const HOUR: Hour = '2026-01-15T14';
@@ -176,7 +177,7 @@ async function make(size: HourSize): Promise<void> {
         const connection = await instance.connect();
         for (let from = starts.shift(); from !== undefined; from = starts.shift()) {
           const file = join(partition, `${String(from).padStart(16, '0')}.parquet`);
-          await connection.run(`copy (${rowsSql(size, from, Math.min(from + FILE_EVENTS, end))}) to '${file.replaceAll("'", "''")}' (format parquet, compression zstd)`);
+          await connection.run(`copy (${rowsSql(size, from, Math.min(from + FILE_EVENTS, end))}) to ${sqlPath(file)} (format parquet, compression zstd)`);
         }
         connection.closeSync();
       };

@@ -13,9 +13,9 @@ import { dayAfter, daysBetween } from '../core/zone.ts';
 import { randomFrom } from '../local/demo-shop.ts';
 import { openEnvironment } from '../local/lmdb.ts';
 import { lmdbStore } from '../local/store.ts';
+import { connected, sqlPath } from './engine.ts';
 import { HOUR, hourData } from './hour-data.ts';
 import { itemsOf, putAll, settingsOf, templatesOf } from './items.ts';
-import { connected } from './rollup.ts';
 import { siteId } from './traffic.ts';
 
 const DAYS = 30;
@@ -33,8 +33,6 @@ export interface MonthSize {
 }
 
 export interface Month { hours: number; items: number; files: number }
-
-const path = (file: string): string => file.replaceAll('\\', '/').replaceAll("'", "''");
 
 /** Fills a data folder that a process has made, and left; the month ends with the last whole hour. */
 export async function fillMonth(data: string, { sites, active }: MonthSize): Promise<Month> {
@@ -71,7 +69,7 @@ async function fillLake(lake: string, runs: readonly [Hour, Run][]): Promise<num
   const events = join((await hourData(HOUR_SIZE)).folder, 'events', `dt=${dt}`, `hr=${hr}`);
   const [ofHour, raw] = [join(lake, 'hour.parquet'), join(lake, 'raw.ndjson.gz')];
   await mkdir(lake, { recursive: true });
-  await connected((connection) => connection.run(`copy (${hourRows()}) to '${path(ofHour)}' (format parquet, compression zstd)`));
+  await connected((connection) => connection.run(`copy (${hourRows()}) to ${sqlPath(ofHour)} (format parquet, compression zstd)`));
   await writeFile(raw, await promisify(gzip)(`${JSON.stringify({ v: 1, via: 'beacon', id: 'made-up', at: 0, body: '' })}\n`.repeat(RECORDS)));
   const sources = (await readdir(events)).map((name) => join(events, name));
   for (const [hour, run] of runs) {

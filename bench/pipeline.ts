@@ -12,7 +12,7 @@ import { allCounted, countedOf, health, makeSites, readKey, startFootfall, withF
 import type { LaneResult } from './lane.ts';
 import { startLoad, type Generator, type LoadResult, type Order } from './load.ts';
 import { probe } from './probe.ts';
-import { median, percentile, secondsSince, type BenchOptions, type Measurement } from './report.ts';
+import { count, median, percentile, secondsSince, type BenchOptions, type Measurement } from './report.ts';
 import { siteId } from './traffic.ts';
 
 /** What beacons are sent. */
@@ -210,8 +210,6 @@ async function measureLoad(load: Load, size: Size, generator: Generator, folder:
   return [...taken(load, size, loaded, limit), ...counted(load, loaded), ...cost(load, loaded, limit)];
 }
 
-const number = (n: number): string => n.toLocaleString('en-US');
-
 /** What was taken, delivered and read, and how long it waited. */
 function taken({ name, events, rate, target }: Load, { seconds, env, sites }: Size, { result, sum, delivered, watched: { undelivered } }: Loaded, limit: Limit): Measurement[] {
   const { beacon, pixel, read } = result.lanes as Record<string, LaneResult>;
@@ -224,8 +222,8 @@ function taken({ name, events, rate, target }: Load, { seconds, env, sites }: Si
   return [
     {
       what: `${name}: accepted`, value: accepted, unit: 'events/s', limit: limit.events, ...aimed,
-      note: `${number(beacon!.due)} beacons and ${number(pixel!.due)} pixels were due in ${seconds} s (${number(beacon!.sent)} and ${number(pixel!.sent)} were sent), of ${(beacon!.bytes / beacon!.sent).toFixed(0)} bytes, ` +
-        `for ${number(sites)} sites, of which the largest has the most of it (Zipf); ${settings === '' ? 'the settings of npm start' : settings}. limit: the bare server, as fast as it goes`,
+      note: `${count(beacon!.due)} beacons and ${count(pixel!.due)} pixels were due in ${seconds} s (${count(beacon!.sent)} and ${count(pixel!.sent)} were sent), of ${(beacon!.bytes / beacon!.sent).toFixed(0)} bytes, ` +
+        `for ${count(sites)} sites, of which the largest has the most of it (Zipf); ${settings === '' ? 'the settings of npm start' : settings}. limit: the bare server, as fast as it goes`,
     },
     { what: `${name}: delivered into the lake`, value: delivered, unit: 'events/s', limit: accepted, ...(seconds >= 60 && aimed), note: `in files of the lake, in the last ${100 - 100 * IN_STRIDE} % of the time. limit: what was accepted` },
     { what: `${name}: oldest undelivered event, p50`, value: median(undelivered), unit: 's', note: `${undelivered.at(-1)} s when the load ended, at most ${percentile(undelivered, 1)} s` },
@@ -248,7 +246,7 @@ function counted({ name }: Load, { sum, watched: { lags }, fresh, counted: { eve
     { what: `${name}: last answer to all counted`, value: countedAfter, unit: 's', target: { atMost: 300 } },
     {
       what: `${name}: sent and not counted`, value: Math.abs(sum.good - events - bots), unit: 'events', target: { atMost: 0 },
-      note: `${number(sum.good)} events were answered 2xx, the stats of all sites count ${number(events)}, ${number(bots)} of bots, and ${number(rejected)} refused ones`,
+      note: `${count(sum.good)} events were answered 2xx, the stats of all sites count ${count(events)}, ${count(bots)} of bots, and ${count(rejected)} refused ones`,
     },
   ];
 }
@@ -290,7 +288,7 @@ async function measureCrash(load: Load, size: Size, generator: Generator, folder
     return [
       {
         what: 'kill -9 under load: acknowledged and not counted', value: Math.max(0, good - found), unit: 'events', target: { atMost: 0 },
-        note: `at ${number(load.rate)} events a second, killed after ${size.crash} s and started again: ${number(good)} acknowledged ≤ ${number(found)} counted ≤ ${number(sent)} sent; ${number(rejected)} refused`,
+        note: `at ${count(load.rate)} events a second, killed after ${size.crash} s and started again: ${count(good)} acknowledged ≤ ${count(found)} counted ≤ ${count(sent)} sent; ${count(rejected)} refused`,
       },
       { what: 'kill -9 under load: counted and never sent', value: Math.max(0, found - sent), unit: 'events', target: { atMost: 0 } },
       { what: 'kill -9 under load: not answered 2xx afterwards', value: sumOf([after], load).bad, unit: 'requests', target: { atMost: 0 } },

@@ -24,6 +24,11 @@ export interface Measurement {
   note?: string;
 }
 
+/** A number as notes have it, `12,345`. */
+export function count(n: number): string {
+  return n.toLocaleString('en-US');
+}
+
 /** Whether the target was met; undefined where there is none. What could not be measured meets nothing. */
 export function met({ value, target }: Measurement): boolean | undefined {
   if (target === undefined) return undefined;

@@ -12,9 +12,9 @@ import { Client } from '../local/client.ts';
 import { filesIn } from '../local/files.ts';
 import { importLog } from '../local/import-log.ts';
 import { start, type StartOptions } from '../local/start.ts';
+import { connected, sqlFiles } from './engine.ts';
 import { probe } from './probe.ts';
-import { median, percentile, secondsSince, type BenchOptions, type Measurement } from './report.ts';
-import { connected } from './rollup.ts';
+import { count, median, percentile, secondsSince, type BenchOptions, type Measurement } from './report.ts';
 
 const LOG = join(import.meta.dirname, '..', 'test', 'fixtures', 'access.log');
 const SITE = 'semicomplete';
@@ -136,7 +136,7 @@ async function scan(dataFolder: string, { from, to }: Imported): Promise<number>
   const queries: string[] = [];
   for (const hour of hoursBetween(from, to)) {
     const files = [...await filesOf(hour), ...await filesOf(hourAfter(hour, -1))];
-    if (files.length > 0) queries.push(`select max(columns(*)) from read_parquet([${files.map((file) => `'${file.replaceAll("'", "''")}'`).join(', ')}], union_by_name = true)`);
+    if (files.length > 0) queries.push(`select max(columns(*)) from ${sqlFiles(files)}`);
   }
   return connected(async (connection) => {
     await connection.run(queries[0]!); // To warm up.
@@ -194,7 +194,7 @@ function speeds({ from, to, views, lines, seconds }: Imported, rolled: readonly 
   return [
     {
       what: 'first import: from its first byte until all is counted', value: seconds, unit: 's',
-      note: `test/fixtures/access.log, ${lines.toLocaleString('en-US')} lines: ${views.toLocaleString('en-US')} page views in ${hours} hours, ${from} to ${to}, of one site; ` +
+      note: `test/fixtures/access.log, ${count(lines)} lines: ${count(views)} page views in ${hours} hours, ${from} to ${to}, of one site; ` +
         `pauses of ${HURRIED.deliverEveryMs} ms between rounds, rollups may take all the time`,
     },
     {
@@ -208,7 +208,7 @@ function speeds({ from, to, views, lines, seconds }: Imported, rolled: readonly 
     },
     {
       what: 'replayed', value: sum(replayed.map((job) => job.records_replayed)) / sum(replayed.map((job) => job.replaySeconds)), unit: 'records/s',
-      note: `${records_replayed.toLocaleString('en-US')} records, of ${(views / records_replayed).toFixed(0)} page views each, in ${replayed.map((job) => job.replaySeconds.toFixed(1)).join(', ')} s until the job goes on to its hours: ` +
+      note: `${count(records_replayed)} records, of ${(views / records_replayed).toFixed(0)} page views each, in ${replayed.map((job) => job.replaySeconds.toFixed(1)).join(', ')} s until the job goes on to its hours: ` +
         "hardly the records' own time, but the job's, which looks for them in each hour of arrival, and by the second whether they are delivered",
     },
   ];

@@ -4,7 +4,6 @@
 import { copyFile, link, mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { DuckDBInstance, type DuckDBConnection } from '@duckdb/node-api';
 import { rowJson } from '../core/deliver/row.ts';
 import { ROW_COLUMNS, type Row } from '../core/event.ts';
 import { hourAfter, partitionOf, startOf, type Partition } from '../core/hour.ts';
@@ -15,10 +14,10 @@ import { duckdbLake, type LocalLake } from '../local/lake.ts';
 import { openEnvironment } from '../local/lmdb.ts';
 import { SITES_AT_ONCE } from '../local/rollup.ts';
 import { lmdbStore } from '../local/store.ts';
+import { ENGINE, connected, sqlFiles, sqlPath } from './engine.ts';
 import { HOUR, hourData, type HourSize } from './hour-data.ts';
-import { median, secondsSince, type BenchOptions, type Measurement } from './report.ts';
+import { count, median, secondsSince, type BenchOptions, type Measurement } from './report.ts';
 
-const ENGINE = { memory: '2560MiB', threads: 2 };
 const DAY = '2026-01-15';
 const RUN = 'measured';
 const SAMPLE_MS = 50;
@@ -86,26 +85,13 @@ async function scan(files: readonly string[]): Promise<{ seconds: number; column
   const statements = hourQueries(HOUR, RUN).map(({ statement }) => readFile(join(import.meta.dirname, '..', 'sql', `${statement}.sql`), 'utf8'));
   const sql = (await Promise.all(statements)).join('\n').replace(/--.*$/gm, '');
   const columns = Object.keys(ROW_COLUMNS).filter((name) => new RegExp(`\\b${name}\\b`).test(sql));
-  const list = files.map((file) => `'${file.replaceAll("'", "''")}'`).join(', ');
-  const query = `select count(*), ${columns.map((name) => `max(${name})`).join(', ')} from read_parquet([${list}], union_by_name = true)`;
+  const query = `select count(*), ${columns.map((name) => `max(${name})`).join(', ')} from ${sqlFiles(files)}`;
   return connected(async (connection) => {
     await connection.run(query); // Brings the files into the page cache.
     const began = performance.now();
     const rows = Number((await connection.runAndReadAll(query)).getRows()[0]![0]);
     return { seconds: secondsSince(began), columns: columns.length, rows };
   });
-}
-
-/** Lends a connection to an engine of its own, with the settings of the one that is measured. */
-export async function connected<T>(work: (connection: DuckDBConnection) => Promise<T>): Promise<T> {
-  const instance = await DuckDBInstance.create(':memory:', {
-    threads: String(ENGINE.threads), memory_limit: ENGINE.memory, autoinstall_known_extensions: 'false', autoload_known_extensions: 'false',
-  });
-  try {
-    return await work(await instance.connect());
-  } finally {
-    instance.closeSync();
-  }
 }
 
 /** One more file of the hour, with events of some sites: late ones, as a delivery would add them. */
@@ -233,12 +219,12 @@ interface DueDay {
 async function repeatEvents(times: number, lakeFolder: string): Promise<void> {
   await connected(async (connection) => {
     for (const partition of PARTITIONS) {
-      const folder = join(lakeFolder, partitionPath(partition)).replaceAll('\\', '/').replaceAll("'", "''");
-      const files = (await readdir(join(lakeFolder, partitionPath(partition)))).map((name) => `'${folder}/${name}'`);
+      const folder = join(lakeFolder, partitionPath(partition));
+      const files = (await readdir(folder)).map((name) => join(folder, name));
       await connection.run(
         `copy (select e.* replace (xor(event_key, copy) as event_key)
-               from read_parquet([${files.join(', ')}], hive_partitioning = false, union_by_name = true) e cross join range(1, ${times}) as copies (copy))
-         to '${folder}/copies.parquet' (format parquet)`,
+               from ${sqlFiles(files, 'hive_partitioning = false')} e cross join range(1, ${times}) as copies (copy))
+         to ${sqlPath(join(folder, 'copies.parquet'))} (format parquet)`,
       );
     }
   });
@@ -280,14 +266,11 @@ async function dueDay(size: HourSize, times: number, folder: string): Promise<Du
 }
 
 async function countsOf(folder: string): Promise<{ rows: number; entries: number }> {
-  const files = join(folder, '*.parquet').replaceAll('\\', '/').replaceAll("'", "''");
   return connected(async (connection) => {
-    const [counts] = (await connection.runAndReadAll(`select count(*), sum(len(sketch)) from read_parquet('${files}')`)).getRows();
+    const [counts] = (await connection.runAndReadAll(`select count(*), sum(len(sketch)) from read_parquet(${sqlPath(join(folder, '*.parquet'))})`)).getRows();
     return { rows: Number(counts![0]), entries: Number(counts![1]) };
   });
 }
-
-const count = (n: number): string => n.toLocaleString('en-US');
 
 /**
  * Measures a day's task where ten times as much happened on as many sites: the same ten times over, which must not cost

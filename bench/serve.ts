@@ -19,7 +19,7 @@ import { lmdbStore } from '../local/store.ts';
 import { httpPorts } from '../lambdas/http.ts';
 import { serveHandler, type ServePorts } from '../lambdas/serve.ts';
 import { TEMPLATES, itemsOf, putAll, settingsOf, templatesOf } from './items.ts';
-import { percentile, secondsSince, type BenchOptions, type Measurement } from './report.ts';
+import { count, percentile, secondsSince, type BenchOptions, type Measurement } from './report.ts';
 import { readAll, type ReadTimes } from './reader.ts';
 
 const CONCURRENCY = 4;
@@ -203,10 +203,10 @@ async function measureStore(filled: Filled, size: Size, ports: Ports, key: strin
   const measurements: Measurement[] = [];
   for (const { kind, sites } of filled.read) {
     for (const read of kind.reads) {
-      const of = `${read.name}, ${filled.sites.toLocaleString('en-US')} sites${kind.name}`;
+      const of = `${read.name}, ${count(filled.sites)} sites${kind.name}`;
       const times = read.times[size];
       const { p50, p99, perSecond, processor, limit, metricsAsked, registryAsked } = await measureRead(read, sites, times, ports, key);
-      const about = `${times} reads of ${sites.length} sites at random (${kind.visitors.toLocaleString('en-US')} visitors a day), ${CONCURRENCY} at once: ${perSecond.toFixed(0)} a second, ${processor.toFixed(1)} ms of processor time a read`;
+      const about = `${times} reads of ${sites.length} sites at random (${count(kind.visitors)} visitors a day), ${CONCURRENCY} at once: ${perSecond.toFixed(0)} a second, ${processor.toFixed(1)} ms of processor time a read`;
       measurements.push(
         { what: `${of}: p50`, value: p50, unit: 'ms', limit: limit.p50, note: about },
         { what: `${of}: p99`, value: p99, unit: 'ms', limit: limit.p99, ...('target' in read && { target: read.target }) },
@@ -245,8 +245,8 @@ export async function measure({ quick }: BenchOptions): Promise<Measurement[]> {
     const read = `${filled.sites} with 90 days, their breakdowns and the hours of 7 days, the others ${DAYS_OF_MANY} days of ${VISITORS_OF_MANY} visitors`;
     for (const sites of quick ? [THOUSAND] : [THOUSAND, MILLION]) {
       filled = await fillUpTo(sites, filled, metrics, registry);
-      const items = `${filled.items.toLocaleString('en-US')} items`;
-      measurements.push({ what: `filling up to ${sites.toLocaleString('en-US')} sites`, value: secondsSince(began), unit: 's', note: `${items}: ${read}` });
+      const items = `${count(filled.items)} items`;
+      measurements.push({ what: `filling up to ${count(sites)} sites`, value: secondsSince(began), unit: 's', note: `${items}: ${read}` });
       measurements.push(...await measureStore(filled, size, ports, key));
       began = performance.now();
     }

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { memoryOf } from './child.ts';
 import { makeSites, startFootfall, withFootfall } from './footfall.ts';
 import { fillMonth, type Month, type MonthSize } from './month-data.ts';
-import { median, secondsSince, type BenchOptions, type Measurement } from './report.ts';
+import { count, median, secondsSince, type BenchOptions, type Measurement } from './report.ts';
 import { siteId } from './traffic.ts';
 
 const READ = `/v1/sites/${siteId(0)}/timeseries?range=30d&interval=day`;
@@ -47,13 +47,12 @@ export async function measure({ quick }: BenchOptions): Promise<Measurement[]> {
 }
 
 function measurements({ full, empty }: Record<'full' | 'empty', Started[]>, { hours, items, files }: Month, { sites, active }: MonthSize): Measurement[] {
-  const number = (n: number) => n.toLocaleString('en-US');
   const of = (name: 'ready' | 'answered') => ({ value: median(full.map((one) => one[name])), unit: 's', limit: median(empty.map((one) => one[name])) });
   const memory = full.map((one) => one.memory).filter((one) => one !== null);
   return [
     {
       what: 'from the start of the process until it is ready', ...of('ready'),
-      note: `median of ${full.length}, in turns: ${number(hours)} hours committed, ${number(files)} files in the lake, ${number(items)} items of ${number(active)} sites, ${number(sites)} sites; all of it in the system's cache`,
+      note: `median of ${full.length}, in turns: ${count(hours)} hours committed, ${count(files)} files in the lake, ${count(items)} items of ${count(active)} sites, ${count(sites)} sites; all of it in the system's cache`,
     },
     { what: 'until its first read is answered, 30 days by day', ...of('answered') },
     ...(memory.length === 0 ? [] : [{ what: 'peak memory until then', value: median(memory), unit: 'MiB', limit: median(empty.map((one) => one.memory ?? 0)) }]),

@@ -1,7 +1,7 @@
 // What browsers send to many shops: requests of visitors who go on with their visits, put together from pieces that are
 // made beforehand, so that a request costs its sender little more than the copying of its bytes.
 // before: bench/load.ts; next: the server's doors
-import { randomFrom, type Random } from '../local/demo-shop.ts';
+import { pick, randomFrom, type Random } from '../local/demo-shop.ts';
 import { LANGUAGES, USER_AGENTS, eventName, shopEvent, type EventOptions } from './events.ts';
 
 export interface TrafficOptions {
@@ -87,10 +87,6 @@ function putNumber(into: Buffer, at: number, width: number, number: number, befo
     into[i] = left > 0 || i === at + width - 1 ? ZERO + (left % 10) : before;
     left = Math.floor(left / 10);
   }
-}
-
-function pick<T>(random: Random, values: readonly T[]): T {
-  return values[Math.floor(random() * values.length)]!;
 }
 
 /** Sends on behalf of visitors who are there: each comes, sends some requests, and goes, and another comes. */

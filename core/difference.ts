@@ -3,7 +3,7 @@
 // an hour count the events of a few visitors and keys, once without what was added and once with it.
 // before: core/rollup.ts, which counts the hour whole where this does not; next: core/rollup.ts again, with the same run either way
 import { gunzipSync, gzipSync } from 'node:zlib';
-import { hourAfter, partitionOf, type Hour } from './hour.ts';
+import { withHourBefore, type Hour } from './hour.ts';
 import type { EventFile, Lake, Query, Store } from './ports.ts';
 import { EXACT } from './sketch.ts';
 
@@ -58,30 +58,26 @@ export async function countByDifference({ hour, run, committed, pending, growth,
   // As where a file was in its place before its hour was announced, and was counted in between.
   if (growth.added.length === 0 && pending.length === 0) return [];
   const [after, before] = [`${run}-after`, `${run}-before`];
-  const events = [partitionOf(hour), partitionOf(hourAfter(hour, -1))] as const;
-  const [{ dt, hr }, { dt: dt_before, hr: hr_before }] = events;
-  const partitions = { dt, hr, dt_before, hr_before };
-
-  const asked = { ...partitions, run, visit_gap_ms: visitGapMs };
-  await lake.unload({ statement: 'copies', reads: { events, files: growth }, parameters: partitions }, `copies/run=${run}`);
-  await lake.unload({ statement: 'touched', reads: { events, files: growth, copies: [run] }, parameters: asked }, `touched/run=${run}`);
+  const { partitions: events, parameters: hours } = withHourBefore(hour);
+  await lake.unload({ statement: 'copies', reads: { events, files: growth }, parameters: hours }, `copies/run=${run}`);
+  await lake.unload({ statement: 'touched', reads: { events, files: growth, copies: [run] }, parameters: { ...hours, run, visit_gap_ms: visitGapMs } }, `touched/run=${run}`);
   const touched: string[] = [];
   for (const part of await lake.unload({ statement: 'touched_files', reads: { touched: [run] }, parameters: { run } }, `items/run=${run}`)) {
     for await (const { file } of lake.rows(part)) touched.push(growth.before[Number(file)]!);
   }
   const files = { before: touched, added: growth.added };
-  await lake.unload({ statement: 'affected', reads: { events, files, touched: [run] }, parameters: { ...partitions, run } }, `affected/run=${run}`);
+  await lake.unload({ statement: 'affected', reads: { events, files, touched: [run] }, parameters: { ...hours, run } }, `affected/run=${run}`);
   for (const [name, added] of [[after, true], [before, false]] as const) {
     for (const { statement, reads, parameters } of queries(name)) {
       await lake.unload({ statement, reads: { ...reads, affected: { run, added } }, parameters }, `${statement}/run=${name}`);
     }
   }
   const doubts: unknown[] = [];
-  const hours = { copies: [run], hours: [after, before, committed] };
-  const doubtful: Query = { statement: 'doubts', reads: { ...hours, steps: [after, before] }, parameters: { run, after, before, committed } };
+  const counted = { copies: [run], hours: [after, before, committed] };
+  const doubtful: Query = { statement: 'doubts', reads: { ...counted, steps: [after, before] }, parameters: { run, after, before, committed } };
   for (const part of await lake.unload(doubtful, `items/run=${run}`)) for await (const { doubt } of lake.rows(part)) doubts.push(doubt);
   if (doubts.length > 0) return undefined;
-  await lake.unload({ statement: 'differences', reads: hours, parameters: { run, after, before, committed, exact_visitors: EXACT } }, `differences/run=${run}`);
+  await lake.unload({ statement: 'differences', reads: counted, parameters: { run, after, before, committed, exact_visitors: EXACT } }, `differences/run=${run}`);
   await lake.unload({ statement: 'grown', reads: { differences: [run], hours: [committed] }, parameters: { run, committed } }, `hours/run=${run}`);
   return lake.unload({ statement: 'difference_changes', reads: { differences: [run], changes: pending }, parameters: { run, pending } }, `changes/run=${run}`);
 }

@@ -3,6 +3,8 @@
 export const QUARTER_MS = 900_000;
 /** Milliseconds of an hour, the unit of storage and of work. */
 export const HOUR_MS = 3_600_000;
+/** Milliseconds of a day of UTC. */
+export const DAY_MS = 24 * HOUR_MS;
 
 /** A UTC hour as text, `YYYY-MM-DDTHH`: it sorts by time and stands in keys, tasks and paths. */
 export type Hour = string;
@@ -58,6 +60,12 @@ export function hoursBetween(from: Hour, to: Hour): Hour[] {
 /** Where an hour's rows lie: `events/dt=YYYY-MM-DD/hr=HH`. */
 export function partitionOf(hour: Hour): Partition {
   return { dt: hour.slice(0, 10), hr: hour.slice(11) };
+}
+
+/** An hour with the one before it, which it looks back on: where their rows lie, and what statements call that. */
+export function withHourBefore(hour: Hour): { partitions: [Partition, Partition]; parameters: { dt: string; hr: string; dt_before: string; hr_before: string } } {
+  const [its, before] = [partitionOf(hour), partitionOf(hourAfter(hour, -1))];
+  return { partitions: [its, before], parameters: { ...its, dt_before: before.dt, hr_before: before.hr } };
 }
 
 /** A partition's folder under `events/` or `raw/`. */

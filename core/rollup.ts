@@ -4,7 +4,7 @@
 // before: the lake (core/deliver.ts); next: the metrics store (core/serve.ts)
 import { randomBytes } from 'node:crypto';
 import { addUpDay, countByDifference, growthSince, noteFiles, removeDifferences, removeWays, type Adds, type Pays } from './difference.ts';
-import { hourAfter, hourOf, hoursOfLocalDay, partitionOf, startOf, type Hour, type Partition } from './hour.ts';
+import { DAY_MS, hourAfter, hourOf, hoursOfLocalDay, partitionOf, startOf, withHourBefore, type Hour } from './hour.ts';
 import type { Loader } from './load.ts';
 import type { Clock, EventFile, HourTask, Lake, Query, Store, StoreItem, Task, Tasks } from './ports.ts';
 import { EXACT } from './sketch.ts';
@@ -15,7 +15,7 @@ export const VISIT_GAP_MS = 30 * 60_000;
 /** Attempts at a task before it is parked, wherever it is carried out. */
 export const MAX_ATTEMPTS = 5;
 /** How long what a day adds to is kept: of a day that is over, hours seldom change. */
-const DAY_VALUES_KEPT_MS = 3 * 86_400_000;
+const DAY_VALUES_KEPT_MS = 3 * DAY_MS;
 /** Values kept of a dimension for a local day; the rest is added up under `(other)`. */
 export const TOP_VALUES = 100;
 
@@ -119,7 +119,7 @@ async function rollUpHour(task: HourTask, ports: RollupPorts): Promise<number> {
   const before = await readCommit(registry, hour);
   const run = await newRun(ports, hour);
   // Before anything is counted: what is added meanwhile is left to the next time.
-  const files = ports.difference === undefined ? undefined : await lake.byFile?.files(partitionsOf(hour));
+  const files = ports.difference === undefined ? undefined : await lake.byFile?.files(withHourBefore(hour).partitions);
   const { changes, adds } = await count(task, run, before, files, ports);
   const days = new Set<LocalDay>();
   for (const part of changes) for await (const { local_day } of lake.rows(part)) days.add(String(local_day));
@@ -181,11 +181,6 @@ function committedOf({ run }: Commit): Run[] {
   return run === undefined ? [] : [run];
 }
 
-/** An hour's rows, and those it looks back on. */
-function partitionsOf(hour: Hour): [Partition, Partition] {
-  return [partitionOf(hour), partitionOf(hourAfter(hour, -1))];
-}
-
 /** A name for the queries that count an hour: of a run that others have counted nothing is known. */
 function countedBy(hour: Hour, { byFile }: Lake): string {
   return JSON.stringify([byFile?.statements, hourQueries(hour, '').map(({ parameters }) => parameters)]);
@@ -196,12 +191,10 @@ function countedBy(hour: Hour, { byFile }: Lake): string {
  * reads what the first wrote. One would need the first's rows ten times, and Athena would make them anew each time.
  */
 export function hourQueries(hour: Hour, run: Run): Query[] {
-  const events = partitionsOf(hour);
-  const [{ dt, hr }, { dt: dt_before, hr: hr_before }] = events;
-  const partitions = { dt, hr, dt_before, hr_before };
+  const { partitions: events, parameters } = withHourBefore(hour);
   return [
-    { statement: 'steps', reads: { events }, parameters: { ...partitions, look_back_from: startOf(hourAfter(hour, -1)), visit_gap_ms: VISIT_GAP_MS } },
-    { statement: 'hours', reads: { steps: [run], events }, parameters: { ...partitions, run, exact_visitors: EXACT } },
+    { statement: 'steps', reads: { events }, parameters: { ...parameters, look_back_from: startOf(hourAfter(hour, -1)), visit_gap_ms: VISIT_GAP_MS } },
+    { statement: 'hours', reads: { steps: [run], events }, parameters: { ...parameters, run, exact_visitors: EXACT } },
   ];
 }
 

@@ -2,6 +2,7 @@
 // with the raw records: from then on nobody, we included, can tell whose visit a row was. Registry: `salts` / day.
 import { randomBytes } from 'node:crypto';
 import QuickLRU from 'quick-lru';
+import { DAY_MS } from './hour.ts';
 import type { Clock, Store } from './ports.ts';
 import type { LocalDay } from './zone.ts';
 
@@ -9,8 +10,6 @@ export interface Salts {
   /** The salts of these local days, made where there are none yet. */
   read(days: Iterable<LocalDay>): Promise<Map<LocalDay, string>>;
 }
-
-const DAY_MS = 86_400_000;
 
 /** Salts of the registry. @param keptMs how long a salt outlives its day, or its making where that is later */
 export function storedSalts(registry: Store, clock: Clock, keptMs: number): Salts {

@@ -1,9 +1,7 @@
 // Local time of a site, from the runtime's own time zone data. Offsets change on quarters of an hour only
 // (all zones since 2010), so the answer is looked up once for a quarter and remembered.
 import QuickLRU from 'quick-lru';
-import { HOUR_MS, QUARTER_MS } from './hour.ts';
-
-const DAY_MS = 86_400_000;
+import { DAY_MS, HOUR_MS, QUARTER_MS } from './hour.ts';
 
 /** A local date, `YYYY-MM-DD`. */
 export type LocalDay = string;
@@ -104,7 +102,7 @@ function firstQuarterOf(timeZone: string, day: LocalDay): number {
 
 /** The date `n` days after a date (before it where negative); calendar arithmetic, no zone. */
 export function dayAfter(day: LocalDay, n = 1): LocalDay {
-  return new Date(Date.parse(`${day}T00:00:00Z`) + n * 86_400_000).toISOString().slice(0, 10);
+  return new Date(Date.parse(`${day}T00:00:00Z`) + n * DAY_MS).toISOString().slice(0, 10);
 }
 
 /** All dates from `from` to `to`, both included; empty when reversed. */

@@ -104,7 +104,8 @@ const ORIGINS: Weighted<Partial<Origin>> = [
   [5, { path: '/p/kiesel-boot', referrer: 'https://trail-notes.example/best-boots' }],
 ];
 
-function pick<T>(random: Random, values: readonly T[]): T {
+/** One of the values, each as probable. */
+export function pick<T>(random: Random, values: readonly T[]): T {
   return values[Math.floor(random() * values.length)]!;
 }
 

@@ -5,6 +5,7 @@ import { createRequire } from 'node:module';
 import { availableParallelism, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { countryTable } from '../core/deliver/place.ts';
+import { DAY_MS } from '../core/hour.ts';
 import type { Stream } from '../core/ports.ts';
 import { advanceReprocess, type Pace } from '../core/reprocess.ts';
 import { removeOldRuns } from '../core/rollup.ts';
@@ -62,7 +63,7 @@ const ENGINE_MEMORY = 2.5 * 2 ** 30;
 const REPROCESS_PACE: Pace = { hours: 100, records: 20_000, recordsRead: 200_000, waits: true };
 export const SITE_CACHE_MS = 2_000;
 /** How long raw records are kept, and with them the salts of cookieless visitors. */
-export const RAW_KEPT_MS = 30 * 86_400_000;
+export const RAW_KEPT_MS = 30 * DAY_MS;
 /** Longer than any task takes, so that none loses the runs it reads. */
 const OLD_RUNS_KEPT_MS = 60 * 60_000;
 

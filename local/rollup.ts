@@ -2,7 +2,7 @@
 // before: local/deliver.ts; next: core/serve.ts
 import { isDeepStrictEqual } from 'node:util';
 import type { Pays } from '../core/difference.ts';
-import { HOUR_MS, hourOf, partitionOf } from '../core/hour.ts';
+import { DAY_MS, HOUR_MS, hourOf, partitionOf } from '../core/hour.ts';
 import { loaderOf } from '../core/load.ts';
 import type { Store, Task } from '../core/ports.ts';
 import { parkedTasks, progressOf, readProgress, writeProgress, type Progress } from '../core/progress.ts';
@@ -29,7 +29,6 @@ export const SITES_AT_ONCE = 10_000;
 const DIFFERENCE: Pays = { from: 16 * 2 ** 20, added: 0.25 };
 /** What is counted anew gets so much of a round, so that what comes in meanwhile waits no longer than at other times. */
 const RECOMPUTE_BUDGET_MS = 5_000;
-const DAY_MS = 24 * HOUR_MS;
 /** A round with more tasks than the hour that runs and the one before it, and their days, is told of. */
 const EVERYDAY_TASKS = 5;
 
