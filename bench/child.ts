@@ -46,17 +46,37 @@ export function endWithParent(): void {
   process.on('disconnect', () => process.exit());
 }
 
-/** What a process holds in memory, MiB: the most it ever did, and what of it now is no file's; null where the system does not tell (it is Linux that does). */
-export async function memoryOf(pid: number): Promise<{ peak: number; own: number } | null> {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
-  const [peak, own] = ['VmHWM', 'RssAnon'].map((name) => Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1]) / 1024);
-  return Number.isNaN(peak) ? null : { peak: peak!, own: own! };
+/** A process and those it started that run now, as Linux tells it. */
+async function familyOf(pid: number): Promise<number[]> {
+  const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8').catch(() => '');
+  return [pid, ...(await Promise.all(children.split(' ').filter((word) => word !== '').map((child) => familyOf(Number(child))))).flat()];
 }
 
-/** Processor time a process has taken so far, with all its threads, seconds; null where the system does not tell. */
-export async function processorOf(pid: number): Promise<number | null> {
-  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
-  // Behind the program's name, which may hold anything, the 12th and 13th words are its time and the system's for it.
-  const words = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return stat === '' ? null : (Number(words[11]) + Number(words[12])) / TICKS_A_SECOND;
+async function sumOver(pid: number, of: (pid: number) => Promise<number | null>): Promise<number | null> {
+  const values = await Promise.all((await familyOf(pid)).map(of));
+  return values.reduce((sum, value) => (sum === null || value === null ? null : sum + value), 0);
+}
+
+/**
+ * What a process and those it started hold in memory, MiB: the most that each ever did, added up, so that files mapped by
+ * two count twice; and what of it now is no file's. Null where the system does not tell (it is Linux that does).
+ */
+export async function memoryOf(pid: number): Promise<{ peak: number; own: number } | null> {
+  const of = (name: string) => sumOver(pid, async (one) => {
+    const status = await readFile(`/proc/${one}/status`, 'utf8').catch(() => '');
+    const found = new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(status);
+    return found && Number(found[1]) / 1024;
+  });
+  const [peak, own] = [await of('VmHWM'), await of('RssAnon')];
+  return peak === null || own === null ? null : { peak, own };
+}
+
+/** Processor time that a process and those it started have taken so far, with all their threads, seconds; null where the system does not tell. */
+export function processorOf(pid: number): Promise<number | null> {
+  return sumOver(pid, async (one) => {
+    const stat = await readFile(`/proc/${one}/stat`, 'utf8').catch(() => '');
+    // Behind the program's name, which may hold anything, the 12th and 13th words are its time and the system's for it.
+    const words = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return stat === '' ? null : (Number(words[11]) + Number(words[12])) / TICKS_A_SECOND;
+  });
 }

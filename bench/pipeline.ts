@@ -47,7 +47,8 @@ const QUICK: Size = {
 
 /** Addresses come from the generator, as from a proxy before the process. */
 const BEHIND_PROXY = { FOOTFALL_TRUST_PROXY: 'true' };
-const CONNECTIONS = { beacon: 64, pixel: 8, read: 8 };
+/** Browsers share none; with few, what is taken is no more than these times what one gets answered in a second. */
+const CONNECTIONS = { beacon: 512, pixel: 32, read: 8 };
 /** Of the beacons. */
 const PIXEL_SHARE = 0.01;
 const READS_A_SECOND = 50;
@@ -261,7 +262,7 @@ function cost({ name, events: ofBeacon }: Load, { result, sum, processor, watche
     ...(memory === null ? [] : [{ what: `${name}: peak memory`, value: memory, unit: 'MiB', target: { atMost: 4096 }, note: `at most ${watched.own.toFixed(0)} MiB of it its own, the rest files that the system can take back` }]),
     ...(processor === null ? [] : [
       { what: `${name}: the process, of a core`, value: (100 * processor) / result.seconds, unit: '%' },
-      { what: `${name}: the process, an event`, value: each(processor, result), unit: 'µs', limit: each(limit.processor!, limit.paced), note: "processor time of all threads while the load went on, rollups and reads too. limit: the bare server's at the same rate" },
+      { what: `${name}: the process, an event`, value: each(processor, result), unit: 'µs', limit: each(limit.processor!, limit.paced), note: "processor time of both processes with all threads while the load went on, rollups and reads too. limit: the bare server's at the same rate" },
     ]),
     { what: `${name}: the generator, of a core`, value: (100 * result.processor) / result.seconds, unit: '%', note: `${((1e6 * result.processor) / requests).toFixed(1)} µs a request` },
     ...Object.entries(parts).map(([part, bytes]): Measurement => ({ what: `${name}: disk an event, ${part}`, value: bytes / sum.good, unit: 'B', ...(part === 'hours' && { note: 'with the runs that have been superseded, which are kept for an hour' }) })),

@@ -4,6 +4,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { availableParallelism, totalmem } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { countryTable } from '../core/deliver/place.ts';
 import { DAY_MS } from '../core/hour.ts';
 import type { Stream } from '../core/ports.ts';
@@ -32,14 +33,14 @@ export interface PipelineOptions {
   rollupEveryMs: number;
   /** The largest share of the time that rollups take, above 0 and up to 1. */
   rollupShare: number;
-  /** What those who put and those who read know of records on their way to the disk (`lmdbLog`). */
-  underWay: SharedArrayBuffer;
 }
 
-/** What the pipeline asks of the thread that has the doors. */
+/** What the pipeline asks of the process that has the doors. */
 export interface Outside {
-  /** Where the records of a replay go: only one thread puts, so that records are on disk in the order of their positions. */
+  /** Where the records of a replay go: only one process puts, so that records are on disk in the order of their positions. */
   stream: Stream;
+  /** `firstUnderWay` of the log there. */
+  firstUnderWay: () => Promise<number | undefined>;
   /** News for the operator, a line each. */
   report: (line: string) => void;
 }
@@ -89,9 +90,9 @@ export async function openPipeline(options: PipelineOptions, outside: Outside): 
       };
       const country = createRequire(import.meta.url).resolve('@ip-location-db/geo-whois-asn-country-mmdb/geo-whois-asn-country.mmdb');
       const countryOf = countryTable(await readFile(country));
-      const { report, stream } = outside;
+      const { report, stream, firstUnderWay } = outside;
       const clock = Date.now;
-      const log = lmdbLog(streamEnvironment, clock, report, options.underWay);
+      const log = lmdbLog(streamEnvironment, clock, report);
       const registry = lmdbStore(storeEnvironment, 'registry');
       const metrics = lmdbStore(storeEnvironment, 'metrics');
       const tasks = lmdbTasks(storeEnvironment, clock);
@@ -106,7 +107,8 @@ export async function openPipeline(options: PipelineOptions, outside: Outside): 
           for (let more = true; more;) {
             const began = clock();
             more = await deliverRound(deliverPorts);
-            deliveredThrough = Math.max(deliveredThrough, Math.min(began, log.undeliveredSince() ?? began) - IN_FLIGHT_MS);
+            const since = log.undeliveredSince(await firstUnderWay());
+            deliveredThrough = Math.max(deliveredThrough, Math.min(began, since ?? began) - IN_FLIGHT_MS);
           }
         }, report),
         every('rollup', options.rollupEveryMs, 1 / options.rollupShare - 1, async () => {
@@ -129,8 +131,12 @@ export async function openPipeline(options: PipelineOptions, outside: Outside): 
   };
 }
 
+/** A process that was killed lets go of the data folder when its pipeline's process, too, has seen that: within moments. */
+const LOCK_MS = 3_000;
+const TRY_LOCK_EVERY_MS = 100;
+
 /** Opens the lake; its engine's file is the lock on the data folder. */
-async function openLake(dataFolder: string, temporary: string): Promise<LocalLake> {
+async function openLake(dataFolder: string, temporary: string, until = performance.now() + LOCK_MS): Promise<LocalLake> {
   try {
     await mkdir(dataFolder, { recursive: true });
     return await duckdbLake(join(dataFolder, 'lake'), {
@@ -139,7 +145,17 @@ async function openLake(dataFolder: string, temporary: string): Promise<LocalLak
   } catch (error) {
     const { message } = error as Error;
     const holder = /Conflicting lock is held in .*?\(PID (\d+)\)/.exec(message)?.[1];
-    if (holder !== undefined) throw new CannotStart(`The data folder ${dataFolder} is in use by another Footfall (process ${holder}); stop it, or set FOOTFALL_DATA to another folder.`);
+    if (holder !== undefined && performance.now() < until) {
+      await pause(TRY_LOCK_EVERY_MS);
+      return openLake(dataFolder, temporary, until);
+    }
+    if (holder !== undefined) throw new CannotStart(`The data folder ${dataFolder} is in use by another Footfall (process ${await parentOf(holder)}); stop it, or set FOOTFALL_DATA to another folder.`);
     throw new CannotStart(`The data folder ${dataFolder} cannot be used: ${message.split('\n')[0]}`);
   }
+}
+
+/** The process that started a pipeline's; that one itself where the system does not tell (it is Linux that does). */
+async function parentOf(pid: string): Promise<string> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
+  return /^PPid:\s+(\d+)$/m.exec(status)?.[1] ?? pid;
 }

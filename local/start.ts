@@ -1,5 +1,5 @@
-// `npm start`: the whole pipeline in one process. collect → deliver → rollup → serve, on LMDB and DuckDB: the doors and
-// the API in this thread, what is behind the log in another. next: local/http.ts, local/thread.ts
+// `npm start`: the whole pipeline on one machine. collect → deliver → rollup → serve, on LMDB and DuckDB: the doors and
+// the API in this process, what is behind the log in another. next: local/http.ts, local/pipeline-process.ts
 import { join, resolve } from 'node:path';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -17,10 +17,10 @@ import { openEnvironment } from './lmdb.ts';
 import { isMain } from './main.ts';
 import { PAGES_FOLDER, pagesOf } from './pages.ts';
 import { CannotStart, RAW_KEPT_MS, SITE_CACHE_MS, environmentFolders, openPipeline } from './pipeline.ts';
+import { openPipelineProcess } from './pipeline-process.ts';
 import { lmdbStore } from './store.ts';
-import { UNDER_WAY_BYTES, lmdbLog } from './stream.ts';
+import { lmdbLog } from './stream.ts';
 import { parkedOf, storedTasks, type Waiting } from './tasks.ts';
-import { openPipelineThread } from './thread.ts';
 
 export interface StartOptions {
   dataFolder: string;
@@ -35,8 +35,8 @@ export interface StartOptions {
   rollupEveryMs?: number;
   /** The largest share of the time that rollups take, above 0 and up to 1. */
   rollupShare?: number;
-  /** Whether the pipeline gets a thread of its own, as it does unless a test wants it in its own. */
-  ownThread?: boolean;
+  /** Whether the pipeline gets a process of its own, as it does unless a test wants it in its own. */
+  ownProcess?: boolean;
   /** News for the operator, a line each. */
   report: (line: string) => void;
 }
@@ -55,24 +55,23 @@ const ROLLUP_SHARE = 1 / 3;
 
 /** Starts the doors, and the pipeline behind them. Throws CannotStart with one sentence where it cannot run. */
 export async function start(options: StartOptions): Promise<Running> {
-  const { report, host, port, ownThread = true } = options;
+  const { report, host, port, ownProcess = true } = options;
   const clock = Date.now;
   const dataFolder = resolve(options.dataFolder);
-  const underWay = new SharedArrayBuffer(UNDER_WAY_BYTES);
   const onError = (error: unknown) => { report(`error: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`); };
   // The pipeline opens the folder first: its lock is what keeps a second process out of the log.
   const stream: Stream = { put: (records) => log.put(records) };
-  const pipeline = await (ownThread ? openPipelineThread : openPipeline)({
-    dataFolder, underWay,
+  const pipeline = await (ownProcess ? openPipelineProcess : openPipeline)({
+    dataFolder,
     deliverEveryMs: options.deliverEveryMs ?? DELIVER_EVERY_MS,
     rollupEveryMs: options.rollupEveryMs ?? ROLLUP_EVERY_MS,
     rollupShare: options.rollupShare ?? ROLLUP_SHARE,
-  }, { stream, report });
+  }, { stream, firstUnderWay: async () => log.firstUnderWay(), report });
 
   const folders = environmentFolders(dataFolder);
   const environments = [openEnvironment(folders.stream), openEnvironment(folders.store)] as const;
   const [streamEnvironment, storeEnvironment] = environments;
-  const log = lmdbLog(streamEnvironment, clock, report, underWay);
+  const log = lmdbLog(streamEnvironment, clock, report);
   const registry = lmdbStore(storeEnvironment, 'registry');
   const waiting = storedTasks(storeEnvironment);
   // One machine, and a store in its memory: nothing need be remembered, so what an administrator does works at once.

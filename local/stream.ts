@@ -23,23 +23,24 @@ export interface Log extends Stream {
   checkpoint(position: number): Promise<void>;
   /** The oldest record that has not been delivered. */
   oldest(): LogRecord | undefined;
-  /** When the oldest record was put (epoch ms) that has not been delivered, or is not on disk yet; undefined where there is none. */
-  undeliveredSince(): number | undefined;
+  /** The position of the first record that is on its way to the disk, of those put here. */
+  firstUnderWay(): number | undefined;
+  /**
+   * When the oldest record was put (epoch ms) that has not been delivered, or is not on disk yet; undefined where there is none.
+   * @param underWay `firstUnderWay` of the log of the process that puts, asked before this, where that is another one
+   */
+  undeliveredSince(underWay?: number): number | undefined;
 }
 
 const CHECKPOINT = 'checkpoint';
 /** Few enough that whoever puts meanwhile hardly waits for the commit. */
 const REMOVED_AT_ONCE = 2_000;
 
-/** What threads of one log share: the position of the first record that is on its way to the disk, 0 = none. */
-export const UNDER_WAY_BYTES = BigInt64Array.BYTES_PER_ELEMENT;
-
 /**
- * Opens the log. One thread puts, so that records are on disk in the order of their positions; another one may read.
+ * Opens the log. One process puts, so that records are on disk in the order of their positions; another one may read.
  * @param report is told when the log stops taking records, and when it takes them again
- * @param shared UNDER_WAY_BYTES that the threads share, where there are several
  */
-export function lmdbLog(environment: RootDatabase, clock: Clock, report: (line: string) => void, shared = new SharedArrayBuffer(UNDER_WAY_BYTES)): Log {
+export function lmdbLog(environment: RootDatabase, clock: Clock, report: (line: string) => void): Log {
   const records: Database<string, number> = environment.openDB({ name: 'records', encoding: 'string' });
   const positions: Database<number, string> = environment.openDB({ name: 'positions', encoding: 'msgpack' });
   const delivered = () => positions.get(CHECKPOINT) ?? 0;
@@ -48,10 +49,9 @@ export function lmdbLog(environment: RootDatabase, clock: Clock, report: (line: 
   let failing = false;
   /** First positions of what is on its way to the disk, in ascending order, since they are added in it. */
   const underWay = new Set<number>();
-  const firstUnderWay = new BigInt64Array(shared);
-  const share = () => {
-    const [first = 0] = underWay;
-    Atomics.store(firstUnderWay, 0, BigInt(first));
+  const firstUnderWay = () => {
+    const [first] = underWay;
+    return first;
   };
 
   const recordsAfter = function* (position: number, limit: number): Iterable<LogRecord> {
@@ -65,7 +65,6 @@ export function lmdbLog(environment: RootDatabase, clock: Clock, report: (line: 
       next = Math.max(next, clock() * PER_MS);
       const first = next;
       underWay.add(first);
-      share();
       try {
         await durably(environment, data.map((record) => records.put(next++, record)));
         if (failing) report('The log takes records again.');
@@ -76,7 +75,6 @@ export function lmdbLog(environment: RootDatabase, clock: Clock, report: (line: 
         throw new StreamUnavailable(`the log takes no records: ${(error as Error).message}`, { cause: error });
       } finally {
         underWay.delete(first);
-        share();
       }
     },
     read(limit, maxChars, after) {
@@ -99,11 +97,11 @@ export function lmdbLog(environment: RootDatabase, clock: Clock, report: (line: 
       }
     },
     oldest,
-    undeliveredSince() {
-      // In this order, and with a look at the disk of now: what has arrived there meanwhile is under way no longer.
-      const first = Number(Atomics.load(firstUnderWay, 0));
+    firstUnderWay,
+    undeliveredSince(first = firstUnderWay()) {
+      // With a look at the disk of now: what has arrived there meanwhile is under way no longer.
       environment.resetReadTxn();
-      const positions = [oldest()?.position, first || undefined].filter((position) => position !== undefined);
+      const positions = [oldest()?.position, first].filter((position) => position !== undefined);
       return positions.length === 0 ? undefined : putAt({ position: Math.min(...positions) });
     },
   };

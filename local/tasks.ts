@@ -57,7 +57,7 @@ function tasksIn(environment: RootDatabase): Database<Waiting, string> {
   return environment.openDB({ name: 'tasks', encoding: 'msgpack' });
 }
 
-/** What waits, for a thread that has no queue: it reads what the queue has stored. */
+/** What waits, for a process that has no queue: it reads what the queue has stored. */
 export function storedTasks(environment: RootDatabase): () => Waiting[] {
   const stored = tasksIn(environment);
   return () => [...stored.getRange().map(({ value }) => value)];

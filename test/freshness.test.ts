@@ -614,11 +614,11 @@ test('A bucket is partial until the numbers are complete to its end, to the mill
 const RECEIVED = Date.parse('2026-10-20T12:10:00Z');
 interface Health { complete_through: string | null }
 
-/** Starts the pipeline as `npm start` does, with its loops; `Date` is the test's, which another thread would not know. */
+/** Starts the pipeline as `npm start` does, with its loops; `Date` is the test's, which another process would not know. */
 async function startAt(t: TestContext, dataFolder: string, deliverEveryMs: number) {
   const reports: string[] = [];
   const running = await start({
-    dataFolder, port: 0, host: '127.0.0.1', adminKey: ADMIN_KEY, deliverEveryMs, rollupEveryMs: 10, rollupShare: 1, ownThread: false, report: (line) => { reports.push(line); },
+    dataFolder, port: 0, host: '127.0.0.1', adminKey: ADMIN_KEY, deliverEveryMs, rollupEveryMs: 10, rollupShare: 1, ownProcess: false, report: (line) => { reports.push(line); },
   });
   let stopped = false;
   const stop = async () => {

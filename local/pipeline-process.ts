@@ -1,0 +1,160 @@
+// The pipeline in a process of its own, at a lower priority: beside the doors a slice of the transform, a batch of items or
+// a query of the engine made browsers wait. Where it ends by itself it is started again, and what comes in waits in the log.
+// What the processes say to each other is calls and their answers. before: local/start.ts; next: local/pipeline.ts
+import { fork, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
+import { constants, setPriority } from 'node:os';
+import { setTimeout as pause } from 'node:timers/promises';
+import { isMain } from './main.ts';
+import { CannotStart, openPipeline, type Outside, type Pipeline, type PipelineOptions } from './pipeline.ts';
+
+/** One end of the channel between the processes. */
+type Port = Pick<ChildProcess, 'on' | 'send' | 'connected'>;
+type Methods = Readonly<Record<string, (argument: never) => Promise<unknown>>>;
+type Message =
+  | { call: number; method: string; argument: unknown }
+  /** The answer to a call; with an error where it was rejected. */
+  | { answer: number; result?: unknown; error?: { name: string; message: string } };
+
+/** Calls a method of the other side; resolves to what that resolves to. Rejects when the other side has gone. */
+type Call = (method: string, argument?: unknown) => Promise<unknown>;
+
+/** Lets the other side call these methods, and gives what calls those of the other side. */
+function calls(port: Port, methods: Methods): Call {
+  const waiting = new Map<number, { resolve: (result: unknown) => void; reject: (error: Error) => void }>();
+  let count = 0;
+  const send = (message: Message) => {
+    if (port.connected) port.send(message);
+  };
+  const answer = async (call: number, work: () => Promise<unknown>) => {
+    try {
+      send({ answer: call, result: await work() });
+    } catch (error) {
+      const { name, message } = error as Error;
+      send({ answer: call, error: { name, message } });
+    }
+  };
+  port.on('message', (message: Message) => {
+    if ('call' in message) {
+      void answer(message.call, () => methods[message.method]!(message.argument as never));
+      return;
+    }
+    const { resolve, reject } = waiting.get(message.answer)!;
+    waiting.delete(message.answer);
+    if (!message.error) resolve(message.result);
+    else reject(message.error.name === 'CannotStart' ? new CannotStart(message.error.message) : new Error(message.error.message));
+  });
+  const gone = () => new Error('the other process has ended');
+  port.on('disconnect', () => {
+    for (const { reject } of waiting.values()) reject(gone());
+    waiting.clear();
+  });
+  return (method, argument) => new Promise((resolve, reject) => {
+    if (!port.connected) {
+      reject(gone());
+      return;
+    }
+    waiting.set(++count, { resolve, reject });
+    send({ call: count, method, argument });
+  });
+}
+
+/** Threads of the process for queries, compression and commits: each of the loops may wait for one. */
+const POOL = '8';
+/** Pauses before the process is started again, ms: the first, and the longest, to which each that ends too soon doubles it. */
+const FIRST_PAUSE_MS = 1_000;
+const LONGEST_PAUSE_MS = 60_000;
+
+interface Started { child: ChildProcess; call: Call; exit: Promise<[code: number | null, signal: NodeJS.Signals | null]> }
+
+function startProcess(options: PipelineOptions, { stream, firstUnderWay, report }: Outside): Started {
+  const child = fork(import.meta.filename, [JSON.stringify(options)], { env: { UV_THREADPOOL_SIZE: POOL, ...process.env } });
+  const call = calls(child, {
+    report: async (line: string) => { report(line); },
+    put: (records: string[]) => stream.put(records),
+    firstUnderWay,
+  });
+  return { child, call, exit: once(child, 'exit') as Started['exit'] };
+}
+
+/** As `openPipeline`, in a process of its own. */
+export async function openPipelineProcess(options: PipelineOptions, outside: Outside): Promise<Pipeline> {
+  const { report } = outside;
+  const stopping = new AbortController();
+  let current = startProcess(options, outside);
+  try {
+    await current.call('open');
+  } catch (error) {
+    current.child.kill('SIGKILL');
+    throw error;
+  }
+
+  /** Until it is stopped: waits for the process to end, and starts another one. */
+  async function superviseUntilStopped(): Promise<void> {
+    for (let wait = FIRST_PAUSE_MS; ; wait = Math.min(2 * wait, LONGEST_PAUSE_MS)) {
+      const began = performance.now();
+      const [code, signal] = await current.exit;
+      if (stopping.signal.aborted) return;
+      if (performance.now() - began > LONGEST_PAUSE_MS) wait = FIRST_PAUSE_MS;
+      report(`What is behind the log ended (${signal ?? `exit code ${code}`}) and is started again in ${wait / 1000} s; what comes in meanwhile waits in the log.`);
+      await pause(wait, undefined, { signal: stopping.signal }).catch(() => undefined);
+      if (stopping.signal.aborted) return;
+      current = startProcess(options, outside);
+      const { child, call } = current;
+      await call('open').then(() => call('begin')).catch((error: unknown) => {
+        report(`What is behind the log does not start: ${(error as Error).message}`);
+        child.kill('SIGKILL');
+      });
+    }
+  }
+
+  let supervision: Promise<void> | undefined;
+  return {
+    async begin() {
+      await current.call('begin');
+      supervision = superviseUntilStopped();
+    },
+    async stop() {
+      stopping.abort();
+      const { child, call, exit } = current;
+      // Where it has ended by itself there is nothing to let finish.
+      await call('stop').catch(() => undefined);
+      child.kill('SIGKILL');
+      await exit;
+      await supervision;
+    },
+  };
+}
+
+/** Gives this process, with all its threads, less of the processor than those who wait for an answer get. */
+function lowerPriority(): void {
+  // On Linux each thread has a priority of its own, which those that it starts inherit.
+  const threads = process.platform === 'linux' ? readdirSync('/proc/self/task').map(Number) : [0];
+  for (const thread of threads) setPriority(thread, constants.priority.PRIORITY_BELOW_NORMAL);
+}
+
+/** The process's side. */
+function runProcess(port: Port, options: PipelineOptions): void {
+  lowerPriority();
+  // eslint-disable-next-line no-console -- not ours: LMDB prints a stack for each commit the disk refuses, and whoever asked for the commit reports it.
+  console.error = () => undefined;
+  // A terminal and a service manager tell all processes; this one goes on until the other one has had it stopped.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => undefined);
+  // It holds the data folder, so it does not outlive the other one, however that ended. What is on disk is right at any moment.
+  process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));
+  let pipeline: Pipeline | undefined;
+  const call = calls(port, {
+    open: async () => {
+      pipeline = await openPipeline(options, {
+        stream: { put: async (records) => { await call('put', records); } },
+        firstUnderWay: async () => (await call('firstUnderWay')) as number | undefined,
+        report: (line) => { void call('report', line); },
+      });
+    },
+    begin: () => pipeline!.begin(),
+    stop: () => pipeline!.stop(),
+  });
+}
+
+if (process.send && isMain(import.meta.filename)) runProcess(process as unknown as Port, JSON.parse(process.argv[2]!) as PipelineOptions);
