@@ -5,12 +5,15 @@ import { open, type RootDatabase } from 'lmdb';
  * Opens (or creates) an LMDB environment in a folder.
  * Commits overlap with syncing to disk, which is what makes thousands of durable requests a second possible;
  * `durably` waits for the sync. Writes are committed in the order in which they were called.
+ * @param readOnly what another process writes can be read only: this LMDB keeps its list of free pages in memory, and two
+ * processes that write end each other's. It must have been created, with its databases.
  */
-export function openEnvironment(folder: string): RootDatabase {
+export function openEnvironment(folder: string, readOnly = false): RootDatabase {
   return open({
     path: folder,
     noSubdir: false,
     maxDbs: 8,
+    readOnly,
     // With it, a commit that fails (a full disk) also rejects a promise that nobody can reach, which ends the process.
     eventTurnBatching: false,
   });

@@ -6,8 +6,11 @@ import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { constants, setPriority } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
+import type { Store, StoreItem } from '../core/ports.ts';
+import { Problem } from '../core/problem.ts';
 import { isMain } from './main.ts';
 import { CannotStart, openPipeline, type Outside, type Pipeline, type PipelineOptions } from './pipeline.ts';
+import type { StoreWrites } from './store.ts';
 
 /** One end of the channel between the processes. */
 type Port = Pick<ChildProcess, 'on' | 'send' | 'connected'>;
@@ -66,14 +69,17 @@ const POOL = '8';
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 60_000;
 
+const RETRY_AFTER_S = '2';
+
 interface Started { child: ChildProcess; call: Call; exit: Promise<[code: number | null, signal: NodeJS.Signals | null]> }
 
-function startProcess(options: PipelineOptions, { stream, firstUnderWay, report }: Outside): Started {
-  const child = fork(import.meta.filename, [JSON.stringify(options)], { env: { UV_THREADPOOL_SIZE: POOL, ...process.env } });
+function startProcess(options: PipelineOptions, { log, report }: Outside): Started {
+  const child = fork(import.meta.filename, [JSON.stringify(options)], { env: { UV_THREADPOOL_SIZE: POOL, ...process.env }, serialization: 'advanced' });
   const call = calls(child, {
     report: async (line: string) => { report(line); },
-    put: (records: string[]) => stream.put(records),
-    firstUnderWay,
+    put: (records: string[]) => log.put(records),
+    checkpoint: (position: number) => log.checkpoint(position),
+    firstUnderWay: log.firstUnderWay,
   });
   return { child, call, exit: once(child, 'exit') as Started['exit'] };
 }
@@ -109,8 +115,21 @@ export async function openPipelineProcess(options: PipelineOptions, outside: Out
     }
   }
 
+  const write = async (method: keyof StoreWrites, items: readonly unknown[]) => {
+    try {
+      return await current.call(method, items);
+    } catch (error) {
+      if (current.child.connected) throw error;
+      throw new Problem(503, 'Nothing can be changed for a moment; try again.', { 'retry-after': RETRY_AFTER_S });
+    }
+  };
   let supervision: Promise<void> | undefined;
   return {
+    registry: {
+      put: async (items) => { await write('put', items); },
+      create: async (item) => (await write('create', [item])) as boolean,
+      remove: async (keys) => { await write('remove', keys); },
+    },
     async begin() {
       await current.call('begin');
       supervision = superviseUntilStopped();
@@ -147,13 +166,19 @@ function runProcess(port: Port, options: PipelineOptions): void {
   const call = calls(port, {
     open: async () => {
       pipeline = await openPipeline(options, {
-        stream: { put: async (records) => { await call('put', records); } },
-        firstUnderWay: async () => (await call('firstUnderWay')) as number | undefined,
+        log: {
+          put: async (records) => { await call('put', records); },
+          checkpoint: async (position) => { await call('checkpoint', position); },
+          firstUnderWay: async () => (await call('firstUnderWay')) as number | undefined,
+        },
         report: (line) => { void call('report', line); },
       });
     },
     begin: () => pipeline!.begin(),
     stop: () => pipeline!.stop(),
+    put: (items: StoreItem[]) => pipeline!.registry.put(items),
+    create: ([item]: [StoreItem]) => pipeline!.registry.create(item),
+    remove: (keys: Parameters<Store['remove']>[0]) => pipeline!.registry.remove(keys),
   });
 }
 

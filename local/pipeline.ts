@@ -5,9 +5,9 @@ import { createRequire } from 'node:module';
 import { availableParallelism, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import type { RootDatabase } from 'lmdb';
 import { countryTable } from '../core/deliver/place.ts';
 import { DAY_MS } from '../core/hour.ts';
-import type { Stream } from '../core/ports.ts';
 import { advanceReprocess, type Pace } from '../core/reprocess.ts';
 import { removeOldRuns } from '../core/rollup.ts';
 import { removeExpiredSalts, storedSalts } from '../core/salts.ts';
@@ -17,8 +17,8 @@ import { duckdbLake, type LocalLake } from './lake.ts';
 import { openEnvironment } from './lmdb.ts';
 import { every, type Loop } from './loop.ts';
 import { rollupRound } from './rollup.ts';
-import { lmdbStore } from './store.ts';
-import { lmdbLog } from './stream.ts';
+import { lmdbStore, type StoreWrites } from './store.ts';
+import { lmdbLog, type Log } from './stream.ts';
 import { lmdbTasks } from './tasks.ts';
 
 /** Something that keeps the process from running, as one sentence for the operator. */
@@ -33,20 +33,22 @@ export interface PipelineOptions {
   rollupEveryMs: number;
   /** The largest share of the time that rollups take, above 0 and up to 1. */
   rollupShare: number;
+  /** Whether another process has the log, and this one only reads it. */
+  readsLog: boolean;
 }
 
-/** What the pipeline asks of the process that has the doors. */
+/** What the pipeline asks of the process that has the doors, and alone writes the log. */
 export interface Outside {
-  /** Where the records of a replay go: only one process puts, so that records are on disk in the order of their positions. */
-  stream: Stream;
-  /** `firstUnderWay` of the log there. */
-  firstUnderWay: () => Promise<number | undefined>;
+  /** Where the records of a replay go, and what of the log writes it, or knows what is being written. */
+  log: Pick<Log, 'put' | 'checkpoint'> & { firstUnderWay: () => Promise<number | undefined> };
   /** News for the operator, a line each. */
   report: (line: string) => void;
 }
 
 export interface Pipeline {
-  /** Starts the loops. Called once, when the data folder has been found to be of this version. */
+  /** Writes the registry, which is the pipeline's to write. */
+  registry: StoreWrites;
+  /** Starts the loops. Called once, when the data folder has been found to be of this version, and the log is there. */
   begin(): Promise<void>;
   /** Lets the rounds that run finish, and closes the data folder. */
   stop(): Promise<void>;
@@ -73,29 +75,36 @@ export function environmentFolders(dataFolder: string): { stream: string; store:
   return { stream: join(dataFolder, 'stream'), store: join(dataFolder, 'store') };
 }
 
-/** Opens the data folder for this process alone. Throws CannotStart where it cannot be used. */
+/** Opens the data folder, and creates the databases of its store. Throws CannotStart where it cannot be used. */
 export async function openPipeline(options: PipelineOptions, outside: Outside): Promise<Pipeline> {
   const { dataFolder } = options;
+  const { report } = outside;
   const temporary = join(dataFolder, 'temporary');
   const lake = await openLake(dataFolder, temporary);
+  const folders = environmentFolders(dataFolder);
+  const storeEnvironment = openEnvironment(folders.store);
+  const clock = Date.now;
+  const registry = lmdbStore(storeEnvironment, 'registry');
+  const metrics = lmdbStore(storeEnvironment, 'metrics');
+  const tasks = lmdbTasks(storeEnvironment, clock);
   let loops: readonly Loop[] = [];
-  let close = async () => lake.close();
+  let streamEnvironment: RootDatabase | undefined;
   return {
+    registry,
     async begin() {
-      const folders = environmentFolders(dataFolder);
-      const [streamEnvironment, storeEnvironment] = [openEnvironment(folders.stream), openEnvironment(folders.store)];
-      close = async () => {
-        lake.close();
-        for (const environment of [streamEnvironment, storeEnvironment]) await environment.close();
+      const environment = openEnvironment(folders.stream, options.readsLog);
+      streamEnvironment = environment;
+      const { put, checkpoint, firstUnderWay } = outside.log;
+      const log: Log = {
+        ...lmdbLog(environment, clock, report),
+        async checkpoint(position) {
+          await checkpoint(position);
+          // What was delivered must not be read once more.
+          environment.resetReadTxn();
+        },
       };
       const country = createRequire(import.meta.url).resolve('@ip-location-db/geo-whois-asn-country-mmdb/geo-whois-asn-country.mmdb');
       const countryOf = countryTable(await readFile(country));
-      const { report, stream, firstUnderWay } = outside;
-      const clock = Date.now;
-      const log = lmdbLog(streamEnvironment, clock, report);
-      const registry = lmdbStore(storeEnvironment, 'registry');
-      const metrics = lmdbStore(storeEnvironment, 'metrics');
-      const tasks = lmdbTasks(storeEnvironment, clock);
       const deliverPorts = {
         log, lake, tasks, temporary, countryOf, clock, report,
         lakeFolder: join(dataFolder, 'lake'), sites: cachedSites(registry, clock, SITE_CACHE_MS), salts: storedSalts(registry, clock, RAW_KEPT_MS),
@@ -115,7 +124,7 @@ export async function openPipeline(options: PipelineOptions, outside: Outside): 
           await rollupRound({ lake, registry, metrics, tasks, clock, report, budgetMs: ROLLUP_BUDGET_MS, deliveredThrough: () => deliveredThrough });
         }, report),
         every('reprocessing', REPROCESS_EVERY_MS, 0, async () => {
-          await advanceReprocess({ lake, registry, stream, tasks, clock, rawKeptMs: RAW_KEPT_MS, pace: REPROCESS_PACE, deliveredThrough: () => deliveredThrough });
+          await advanceReprocess({ lake, registry, stream: { put }, tasks, clock, rawKeptMs: RAW_KEPT_MS, pace: REPROCESS_PACE, deliveredThrough: () => deliveredThrough });
         }, report),
         every('housekeeping', HOUSEKEEPING_EVERY_MS, 0, async () => {
           await removeOldRuns({ lake, registry, clock }, OLD_RUNS_KEPT_MS);
@@ -126,7 +135,8 @@ export async function openPipeline(options: PipelineOptions, outside: Outside): 
     },
     async stop() {
       await Promise.all(loops.map((loop) => loop.stop()));
-      await close();
+      lake.close();
+      for (const environment of [streamEnvironment, storeEnvironment]) await environment?.close();
     },
   };
 }

@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { findKey, isKey, listKeys, newKey, storeKey } from '../core/keys.ts';
-import type { Store, Stream } from '../core/ports.ts';
+import type { Store } from '../core/ports.ts';
 import type { Health } from '../core/progress.ts';
 import { cachedSites } from '../core/sites.ts';
 import { adminHandler } from '../lambdas/admin.ts';
@@ -16,9 +16,9 @@ import { filesOfLake } from './lake.ts';
 import { openEnvironment } from './lmdb.ts';
 import { isMain } from './main.ts';
 import { PAGES_FOLDER, pagesOf } from './pages.ts';
-import { CannotStart, RAW_KEPT_MS, SITE_CACHE_MS, environmentFolders, openPipeline } from './pipeline.ts';
+import { CannotStart, RAW_KEPT_MS, SITE_CACHE_MS, environmentFolders, openPipeline, type Outside } from './pipeline.ts';
 import { openPipelineProcess } from './pipeline-process.ts';
-import { lmdbStore } from './store.ts';
+import { lmdbStore, storeWrittenElsewhere } from './store.ts';
 import { lmdbLog } from './stream.ts';
 import { parkedOf, storedTasks, type Waiting } from './tasks.ts';
 
@@ -60,30 +60,34 @@ export async function start(options: StartOptions): Promise<Running> {
   const dataFolder = resolve(options.dataFolder);
   const onError = (error: unknown) => { report(`error: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`); };
   // The pipeline opens the folder first: its lock is what keeps a second process out of the log.
-  const stream: Stream = { put: (records) => log.put(records) };
+  const logOutside: Outside['log'] = {
+    put: (records) => log.put(records), checkpoint: (position) => log.checkpoint(position), firstUnderWay: async () => log.firstUnderWay(),
+  };
   const pipeline = await (ownProcess ? openPipelineProcess : openPipeline)({
     dataFolder,
+    readsLog: ownProcess,
     deliverEveryMs: options.deliverEveryMs ?? DELIVER_EVERY_MS,
     rollupEveryMs: options.rollupEveryMs ?? ROLLUP_EVERY_MS,
     rollupShare: options.rollupShare ?? ROLLUP_SHARE,
-  }, { stream, firstUnderWay: async () => log.firstUnderWay(), report });
+  }, { log: logOutside, report });
 
   const folders = environmentFolders(dataFolder);
-  const environments = [openEnvironment(folders.stream), openEnvironment(folders.store)] as const;
+  // Each is written by one process: the log by this one, the store by the pipeline's.
+  const environments = [openEnvironment(folders.stream), openEnvironment(folders.store, ownProcess)] as const;
   const [streamEnvironment, storeEnvironment] = environments;
   const log = lmdbLog(streamEnvironment, clock, report);
-  const registry = lmdbStore(storeEnvironment, 'registry');
+  const registry = storeWrittenElsewhere(storeEnvironment, 'registry', pipeline.registry);
   const waiting = storedTasks(storeEnvironment);
   // One machine, and a store in its memory: nothing need be remembered, so what an administrator does works at once.
   const shared = { registry, clock, ...httpPorts(registry, clock, 0, onError) };
   const server = httpServer({
-    stream,
+    stream: log,
     clock,
     onError,
     trustProxy: options.trustProxy ?? false,
     pages: pagesOf(PAGES_FOLDER),
     handlers: {
-      ingest: ingestHandler({ ...shared, stream, sites: cachedSites(registry, clock, SITE_CACHE_MS) }),
+      ingest: ingestHandler({ ...shared, stream: log, sites: cachedSites(registry, clock, SITE_CACHE_MS) }),
       admin: adminHandler({ ...shared, lake: filesOfLake(join(dataFolder, 'lake')), tasks: { parked: async () => parkedOf(waiting()) }, usdPerTerabyte: 0, rawKeptMs: RAW_KEPT_MS }),
       serve: serveHandler({ ...shared, metrics: lmdbStore(storeEnvironment, 'metrics'), health: async () => healthOf(waiting(), log.undeliveredSince(), clock()) }),
     },

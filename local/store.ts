@@ -9,6 +9,22 @@ function itemOf(pk: string, sk: string, value: Value): StoreItem {
   return { ...value, pk, sk };
 }
 
+/** What writes a store. */
+export type StoreWrites = Pick<Store, 'put' | 'create' | 'remove'>;
+
+/** A store of an environment that is only read here: another process writes, and what that has told is seen at once. */
+export function storeWrittenElsewhere(environment: RootDatabase, name: string, writes: StoreWrites): Store {
+  const seen = async <T>(written: Promise<T>): Promise<T> => {
+    const result = await written;
+    environment.resetReadTxn();
+    return result;
+  };
+  return {
+    ...lmdbStore(environment, name),
+    put: (items) => seen(writes.put(items)), create: (item) => seen(writes.create(item)), remove: (keys) => seen(writes.remove(keys)),
+  };
+}
+
 export function lmdbStore(environment: RootDatabase, name: string): Store {
   const database: Database<Value, [string, string]> = environment.openDB({ name, encoding: 'msgpack' });
   return {

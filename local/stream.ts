@@ -1,4 +1,5 @@
 // The Stream on one machine: an append-only log in LMDB, read by the delivery loop from its checkpoint on.
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Database, RootDatabase } from 'lmdb';
 import { StreamUnavailable, type Clock, type Stream } from '../core/ports.ts';
 import { durably } from './lmdb.ts';
@@ -15,6 +16,9 @@ export function putAt({ position }: Pick<LogRecord, 'position'>): number {
 }
 
 const PER_MS = 1000;
+
+/** Records that are committed together. */
+interface Batch { records: LogRecord[]; committed: Promise<void> }
 
 export interface Log extends Stream {
   /** At most `limit` records, and about `maxChars` characters, after a position; after the checkpoint where none is given. */
@@ -33,11 +37,16 @@ export interface Log extends Stream {
 }
 
 const CHECKPOINT = 'checkpoint';
+/**
+ * Commits begin so far apart, ms, unless none was just before: at 11,600 records a second a commit for each few of them took
+ * 25 µs of processor time a record, and wrote 6 KB; one for all of ten milliseconds takes 5, and writes less than 2.
+ */
+const COMMIT_EVERY_MS = 10;
 /** Few enough that whoever puts meanwhile hardly waits for the commit. */
 const REMOVED_AT_ONCE = 2_000;
 
 /**
- * Opens the log. One process puts, so that records are on disk in the order of their positions; another one may read.
+ * Opens the log. One process puts and forgets, so that records are on disk in the order of their positions; another one may read.
  * @param report is told when the log stops taking records, and when it takes them again
  */
 export function lmdbLog(environment: RootDatabase, clock: Clock, report: (line: string) => void): Log {
@@ -47,12 +56,32 @@ export function lmdbLog(environment: RootDatabase, clock: Clock, report: (line: 
   const [last] = records.getKeys({ reverse: true, limit: 1 });
   let next = Math.max(last ?? 0, delivered()) + 1;
   let failing = false;
-  /** First positions of what is on its way to the disk, in ascending order, since they are added in it. */
-  const underWay = new Set<number>();
-  const firstUnderWay = () => {
-    const [first] = underWay;
-    return first;
-  };
+  /** What waits for the next commit, and what is being committed: no two commits run at once. */
+  let gathering: Batch | undefined;
+  let committing: Batch | undefined;
+  let began = -Infinity;
+  const firstUnderWay = () => (committing ?? gathering)?.records[0]!.position;
+
+  /** Commits what has been gathered when those before it are on disk, and their commit began long enough ago. */
+  async function commit(before: Promise<void> | undefined): Promise<void> {
+    await before?.catch(() => undefined);
+    const wait = began + COMMIT_EVERY_MS - performance.now();
+    if (wait > 0) await pause(wait);
+    began = performance.now();
+    committing = gathering!;
+    gathering = undefined;
+    try {
+      await durably(environment, committing.records.map(({ position, data }) => records.put(position, data)));
+      if (failing) report('The log takes records again.');
+      failing = false;
+    } catch (error) {
+      if (!failing) report(`The log takes no records (${(error as Error).message}); until it does, senders are told 503, to send them again.`);
+      failing = true;
+      throw new StreamUnavailable(`the log takes no records: ${(error as Error).message}`, { cause: error });
+    } finally {
+      committing = undefined;
+    }
+  }
 
   const recordsAfter = function* (position: number, limit: number): Iterable<LogRecord> {
     for (const { key, value } of records.getRange({ start: position + 1, limit })) yield { position: key, data: value };
@@ -63,19 +92,14 @@ export function lmdbLog(environment: RootDatabase, clock: Clock, report: (line: 
     async put(data) {
       if (data.length === 0) return;
       next = Math.max(next, clock() * PER_MS);
-      const first = next;
-      underWay.add(first);
-      try {
-        await durably(environment, data.map((record) => records.put(next++, record)));
-        if (failing) report('The log takes records again.');
-        failing = false;
-      } catch (error) {
-        if (!failing) report(`The log takes no records (${(error as Error).message}); until it does, senders are told 503, to send them again.`);
-        failing = true;
-        throw new StreamUnavailable(`the log takes no records: ${(error as Error).message}`, { cause: error });
-      } finally {
-        underWay.delete(first);
+      // Made before the commit that takes it is called, which finds it when those before are through.
+      const batch = gathering ?? { records: [], committed: Promise.resolve() };
+      for (const record of data) batch.records.push({ position: next++, data: record });
+      if (!gathering) {
+        gathering = batch;
+        batch.committed = commit(committing?.committed);
       }
+      await batch.committed;
     },
     read(limit, maxChars, after) {
       const read: LogRecord[] = [];
