@@ -58,17 +58,17 @@ async function sumOver(pid: number, of: (pid: number) => Promise<number | null>)
 }
 
 /**
- * What a process and those it started hold in memory, MiB: the most that each ever did, added up, so that files mapped by
- * two count twice; and what of it now is no file's. Null where the system does not tell (it is Linux that does).
+ * What a process and those it started hold in memory now, MiB: all of it, where what several of them hold counts once, and
+ * what of it is no file's. Null where the system does not tell (it is Linux that does).
  */
-export async function memoryOf(pid: number): Promise<{ peak: number; own: number } | null> {
+export async function memoryOf(pid: number): Promise<{ all: number; own: number } | null> {
   const of = (name: string) => sumOver(pid, async (one) => {
-    const status = await readFile(`/proc/${one}/status`, 'utf8').catch(() => '');
-    const found = new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(status);
+    const rollup = await readFile(`/proc/${one}/smaps_rollup`, 'utf8').catch(() => '');
+    const found = new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(rollup);
     return found && Number(found[1]) / 1024;
   });
-  const [peak, own] = [await of('VmHWM'), await of('RssAnon')];
-  return peak === null || own === null ? null : { peak, own };
+  const [all, own] = [await of('Pss'), await of('Pss_Anon')];
+  return all === null || own === null ? null : { all, own };
 }
 
 /** Processor time that a process and those it started have taken so far, with all their threads, seconds; null where the system does not tell. */

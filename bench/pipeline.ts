@@ -138,15 +138,16 @@ function measureLimit(load: Load, size: Size, generator: Generator, folder: stri
 }
 
 /** What is seen of the process while the load goes on. */
-interface Watched { /** Age of what is counted completely, and of the oldest undelivered event, s. */ lags: number[]; undelivered: number[]; /** Memory that is no file's, the most of it, MiB. */ own: number }
+interface Watched { /** Age of what is counted completely, and of the oldest undelivered event, s. */ lags: number[]; undelivered: number[]; /** The most memory there was, and of it what was no file's, MiB; null where the system does not tell. */ memory: { all: number; own: number } | null }
 
 async function watch(footfall: Footfall, signal: AbortSignal): Promise<Watched> {
-  const watched: Watched = { lags: [], undelivered: [], own: 0 };
+  const watched: Watched = { lags: [], undelivered: [], memory: null };
   while (!signal.aborted) {
     const { complete_through, oldest_undelivered_seconds } = await health(footfall);
     watched.undelivered.push(oldest_undelivered_seconds ?? 0);
     if (complete_through !== null) watched.lags.push((Date.now() - Date.parse(complete_through)) / 1000);
-    watched.own = Math.max(watched.own, (await memoryOf(footfall.pid))?.own ?? 0);
+    const memory = await memoryOf(footfall.pid);
+    if (memory && memory.all > (watched.memory?.all ?? 0)) watched.memory = memory;
     await pause(WATCH_EVERY_MS, undefined, { signal }).catch(() => undefined);
   }
   return watched;
@@ -172,8 +173,6 @@ interface Loaded {
   counted: Counted;
   /** Seconds; null where it took too long. */
   countedAfter: number | null;
-  /** MiB */
-  memory: number | null;
   parts: Awaited<ReturnType<typeof partsOf>>;
 }
 
@@ -197,7 +196,7 @@ async function runLoad(load: Load, size: Size, generator: Generator, data: strin
     const counted = await countedOf(footfall, size.sites);
     return {
       result, sum: sumOf([warm, result], load), processor, watched, fresh, counted, countedAfter,
-      delivered: await delivered(), memory: (await memoryOf(footfall.pid))?.peak ?? null, parts: await partsOf(data),
+      delivered: await delivered(), parts: await partsOf(data),
     };
   } finally {
     over.abort();
@@ -253,13 +252,13 @@ function counted({ name }: Load, { sum, watched: { lags }, fresh, counted: { eve
 }
 
 /** What it takes of the machine. */
-function cost({ name, events: ofBeacon }: Load, { result, sum, processor, watched, memory, parts }: Loaded, limit: Limit): Measurement[] {
+function cost({ name, events: ofBeacon }: Load, { result, sum, processor, watched: { memory }, parts }: Loaded, limit: Limit): Measurement[] {
   const events = (of: LoadResult) => ofBeacon * of.lanes.beacon!.sent + of.lanes.pixel!.sent;
   const each = (seconds: number, of: LoadResult) => (1e6 * seconds) / events(of);
   const { beacon, pixel, read } = result.lanes;
   const requests = beacon!.sent + pixel!.sent + read!.sent;
   return [
-    ...(memory === null ? [] : [{ what: `${name}: peak memory`, value: memory, unit: 'MiB', target: { atMost: 4096 }, note: `at most ${watched.own.toFixed(0)} MiB of it its own, the rest files that the system can take back` }]),
+    ...(memory === null ? [] : [{ what: `${name}: peak memory`, value: memory.all, unit: 'MiB', target: { atMost: 4096 }, note: `of both processes, the most there was at a second; ${memory.own.toFixed(0)} MiB of it are their own, the rest files that the system can take back` }]),
     ...(processor === null ? [] : [
       { what: `${name}: the process, of a core`, value: (100 * processor) / result.seconds, unit: '%' },
       { what: `${name}: the process, an event`, value: each(processor, result), unit: 'µs', limit: each(limit.processor!, limit.paced), note: "processor time of both processes with all threads while the load went on, rollups and reads too. limit: the bare server's at the same rate" },

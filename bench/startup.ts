@@ -20,7 +20,7 @@ async function startOnce(data: string, isFull: boolean): Promise<Started> {
   try {
     const { results } = await footfall.ask<{ results: { metrics: { pageviews: number } }[] }>(READ);
     if (results.some(({ metrics }) => metrics.pageviews > 0) !== isFull) throw new Error(`${READ} was answered ${JSON.stringify(results)}`);
-    return { ready: footfall.startedIn, answered: secondsSince(began), memory: (await memoryOf(footfall.pid))?.peak ?? null };
+    return { ready: footfall.startedIn, answered: secondsSince(began), memory: (await memoryOf(footfall.pid))?.all ?? null };
   } finally {
     await footfall.end();
   }
@@ -55,6 +55,6 @@ function measurements({ full, empty }: Record<'full' | 'empty', Started[]>, { ho
       note: `median of ${full.length}, in turns: ${count(hours)} hours committed, ${count(files)} files in the lake, ${count(items)} items of ${count(active)} sites, ${count(sites)} sites; all of it in the system's cache`,
     },
     { what: 'until its first read is answered, 30 days by day', ...of('answered') },
-    ...(memory.length === 0 ? [] : [{ what: 'peak memory until then', value: median(memory), unit: 'MiB', limit: median(empty.map((one) => one.memory ?? 0)) }]),
+    ...(memory.length === 0 ? [] : [{ what: 'memory then', value: median(memory), unit: 'MiB', limit: median(empty.map((one) => one.memory ?? 0)) }]),
   ];
 }
