@@ -86,10 +86,12 @@ function dayRow(random: Random, visitors: number): ResultRow {
 function hourRow(random: Random, visitors: number): ResultRow {
   const quarters = [0, 1, 2, 3].map(() => {
     const here = Math.max(1, Math.floor(visitors / 96 + random()));
-    return { ...sumsOf(random, SITE_SUMS, here), sketch: sketchOf(random, here) };
+    return { sums: sumsOf(random, SITE_SUMS, here), sketch: sketchOf(random, here) };
   });
-  const lists = Object.fromEntries([...SUM_NAMES, 'sketch'].map((name) => [name, quarters.map((quarter) => (quarter as ResultRow)[name] ?? 0)]));
-  return { ...lists, quarter: quarters.map((_, i) => i) };
+  return {
+    quarters: quarters.map(({ sums }, i) => [i, ...SUM_NAMES.map((name) => sums[name] ?? 0)].join(SEPARATOR)),
+    sketches: quarters.map(({ sketch }) => sketch),
+  };
 }
 
 /** An item of no site and time yet. */

@@ -57,7 +57,7 @@ function itemsOf(): StoreItem[] {
   const line = (dimension: string, value: string) => [dimension, value, ...sums].join('\u001f');
   return ['2026-11-18', '2026-11-19', '2026-11-20'].flatMap((day) => [
     ...dayItems(day, 'run-1', { site_id: 'shop', sketch: [65, 262_209], sums: [line('', ''), ...DIMENSION_NAMES.flatMap((name) => ['/', '__proto__', '=1+1', 'a,"b"\r\nc', '(other)'].map((value) => line(name, value)))] }),
-    hourItem(`${day}T09`, 'run-1', { site_id: 'shop', quarter: [Date.parse(`${day}T09:00Z`) / 900_000], sketch: [[65]], ...Object.fromEntries(SUM_NAMES.map((name) => [name, [1]])) }),
+    hourItem(`${day}T09`, 'run-1', { site_id: 'shop', quarters: [[Date.parse(`${day}T09:00Z`) / 900_000, ...SUM_NAMES.map(() => 1)].join('\u001f')], sketches: [[65]] }),
   ]);
 }
 

@@ -26,15 +26,25 @@ function rendered(file: string): string {
   return render(sql, parameters);
 }
 
-test('A day\'s texts hold the sums in the order in which they are read', () => {
-  const list = /concat_ws\([\s\S]*?\n {4}\)/.exec(text('days.sql'))![0];
-  assert.deepEqual(sumsIn(list), SUM_NAMES);
+for (const file of ['days.sql', 'day_items.sql']) {
+  test(`A day's texts hold the sums in the order in which they are read, and of these leave out only last ones that are 0 (${file})`, () => {
+    const lists = /array_agg\(case([\s\S]*?)end\) as sums/.exec(text(file))![1]!;
+    const [last, ...shorter] = [...lists.matchAll(/(?:when([\s\S]*?)then|else) concat_ws\(chr\(31\), dimension, value,([\s\S]*?)\)\n/g)]
+      .map(([, zero, listed]) => ({ zero: [...(zero ?? '').matchAll(/\b(\w+) = 0\b/g)].map(([, name]) => name), listed: sumsIn(listed!) })).reverse();
+    assert.deepEqual(last, { zero: [], listed: SUM_NAMES });
+    assert.equal(shorter.length, 2);
+    for (const { zero, listed } of shorter) assert.deepEqual([...listed, ...zero], SUM_NAMES);
+  });
+}
+
+test('An hour\'s texts hold the sums in the order in which they are read, after the quarter', () => {
+  const [, first, listed] = /concat_ws\(chr\(31\), cast\(h\.(\w+) as varchar\),([\s\S]*?) order by/.exec(text('hour_items.sql'))!;
+  assert.deepEqual([first, sumsIn(listed!)], ['quarter', SUM_NAMES]);
 });
 
-test('The sums of two runs are compared column by column, all of them and in the same order', () => {
-  const selects = [...text('changes.sql').matchAll(/select\s+site_id, local_day, quarter([\s\S]*?)from hours/g)].map((match) => sumsIn(match[1]!));
-  assert.equal(selects.length, 4);
-  for (const select of selects) assert.deepEqual(select, SUM_NAMES);
+test('The sums of two runs are compared column by column, all of them, and so are their sketches', () => {
+  const compared = [...text('changes.sql').matchAll(/\ba\.(\w+) is distinct from b\.(\w+)/g)].map(([, ofOne, ofOther]) => [ofOne, ofOther]);
+  assert.deepEqual(compared, [...SUM_NAMES, 'sketch'].map((name) => [name, name]));
 });
 
 test('Every statement begins with the question it answers, and bounds what it reads', () => {

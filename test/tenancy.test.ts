@@ -55,8 +55,7 @@ function itemsOf(site: string): StoreItem[] {
   return DAYS.flatMap((day) => [
     ...dayItems(day, `run-${site}`, { site_id: site, sketch: registers, sums: [line('', ''), ...DIMENSION_NAMES.map((name) => line(name, VALUE[site]!))] }),
     ...['09', '10'].map((hour) => hourItem(`${day}T${hour}`, `run-${site}`, {
-      site_id: site, quarter: [Date.parse(`${day}T${hour}:00Z`) / 900_000], sketch: [registers],
-      ...Object.fromEntries(SUM_NAMES.map((name) => [name, [sums[name]]])),
+      site_id: site, quarters: [[Date.parse(`${day}T${hour}:00Z`) / 900_000, ...SUM_NAMES.map((name) => sums[name])].join('\u001f')], sketches: [registers],
     })),
   ]);
 }

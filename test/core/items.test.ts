@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { SEPARATOR, dayItems, isSame, valuesOf } from '../../core/items.ts';
+import { SEPARATOR, dayItems, dayOf, hourItem, isSame, quartersOf, valuesOf } from '../../core/items.ts';
 import { SUM_NAMES } from '../../core/metrics.ts';
+import { countOf } from '../../core/sketch.ts';
 
 /** A text of `sql/days.sql` with so many page views and events. */
 const text = (dimension: string, value: string, pageviews: number) => [dimension, value, ...SUM_NAMES.map((name) => (name === 'pageviews' ? pageviews : 0))].join(SEPARATOR);
@@ -14,6 +15,23 @@ test('A dimension has its own values, whatever the others hold and in whatever o
   assert.deepEqual(valuesOf(item, 'source'), [['google', { pageviews: 5 }]]);
   assert.deepEqual(valuesOf(item, 'country'), []);
   assert.deepEqual(valuesOf(breakdowns(), 'page'), []);
+});
+
+test('An hour has the quarters that its row has texts of, with their sums and sketches', () => {
+  const quarter = (number: number, pageviews: number) => [number, ...SUM_NAMES.map((name) => (name === 'pageviews' ? pageviews : 0))].join(SEPARATOR);
+  const itemOf = (quarters: string[], sketches: (number[] | null)[]) => quartersOf(hourItem('2026-11-20T10', 'run-1', { site_id: 'shop', quarters, sketches }));
+  assert.deepEqual(
+    itemOf([quarter(40, 0), quarter(42, 3)], [null, [4096 * 64 + 65]]).map(({ quarter: number, sums, sketch }) => [number, sums, countOf(sketch)]),
+    [[40, {}, 0], [42, { pageviews: 3 }, 1]],
+  );
+  assert.deepEqual(itemOf([''], [null]), []);
+});
+
+test('Sums that a text leaves out at its end are 0', () => {
+  const short = (dimension: string, value: string) => [dimension, value, '7', '0', '2'].join(SEPARATOR);
+  const [day, item] = dayItems('2026-11-20', 'run-1', { site_id: 'shop', sketch: [], sums: [short('', ''), short('page', '/a'), `page${SEPARATOR}/b${SEPARATOR}0`] });
+  assert.deepEqual(dayOf(day!).sums, { events: 7, visits: 2 });
+  assert.deepEqual(valuesOf(item!, 'page'), [['/a', { events: 7, visits: 2 }], ['/b', {}]]);
 });
 
 const HOSTILE = ['\n["source",[["forged",{"pageviews":9}]]]', '"]]]\n', '\\n["source",', '["source",[', '\u2028["source",', '{', '"', '\\', 'é😀', ''];

@@ -22,9 +22,8 @@ function dayOf(site: string, day: string, sums: Sums, registers: number[] = [], 
 function hourOf(site: string, hour: string, quarters: [minute: number, sums: Sums, registers?: number[]][]) {
   return hourItem(hour, 'run-1', {
     site_id: site,
-    quarter: quarters.map(([minute]) => (Date.parse(`${hour}:00Z`) + minute * 60_000) / 900_000),
-    ...Object.fromEntries(SUM_NAMES.map((name) => [name, quarters.map(([, sums]) => BigInt(sums[name] ?? 0))])),
-    sketch: quarters.map(([, , registers = []]) => registers),
+    quarters: quarters.map(([minute, sums]) => [(Date.parse(`${hour}:00Z`) + minute * 60_000) / 900_000, ...SUM_NAMES.map((name) => sums[name] ?? 0)].join('\u001f')),
+    sketches: quarters.map(([, , registers = []]) => registers),
   });
 }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Load } from '../../core/load.ts';
-import { hourKey, hourItem } from '../../core/items.ts';
+import { SEPARATOR, hourItem, hourKey } from '../../core/items.ts';
 import { SUM_NAMES } from '../../core/metrics.ts';
 import type { ResultRow } from '../../core/ports.ts';
 import { loadHandler } from '../../lambdas/load.ts';
@@ -11,8 +11,7 @@ import { contextOf, noting } from './aws-events.ts';
 const HOUR = '2026-11-20T10';
 /** A row of `sql/hour_items.sql` as it comes out of lines of JSON: one quarter, one page view. */
 function rowOf(site: string, pageviews = 1): ResultRow {
-  const sums = Object.fromEntries(SUM_NAMES.map((name) => [name, [name === 'pageviews' ? pageviews : 0]]));
-  return { site_id: site, quarter: [1_959_736], ...sums, sketch: [null] };
+  return { site_id: site, quarters: [[1_959_736, ...SUM_NAMES.map((name) => (name === 'pageviews' ? pageviews : 0))].join(SEPARATOR)], sketches: [null] };
 }
 
 function open(rows: ResultRow[]) {
