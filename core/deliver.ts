@@ -2,7 +2,7 @@
 import { LIMITS, Refused, checkEvent } from './event.ts';
 import { HOUR_MS, QUARTER_MS, hourOf, partitionOf, type Hour, type Partition } from './hour.ts';
 import type { Clock } from './ports.ts';
-import { UNKNOWN_SITE, type Site, type Sites } from './sites.ts';
+import { UNKNOWN_SITE, type Sites } from './sites.ts';
 import type { Salts } from './salts.ts';
 import { localDayAt, type LocalDay } from './zone.ts';
 import { newDraft, type Context, type Draft, type Step } from './deliver/draft.ts';
@@ -82,7 +82,7 @@ function attempt<T>(work: () => T): T | Undeliverable {
 interface Placed extends Parsed { hourStart: number }
 
 function inItsHour(parsed: Parsed | Undeliverable): Placed | Undeliverable {
-  return parsed instanceof Undeliverable ? parsed : { ...parsed, hourStart: hourStartOf(parsed) };
+  return parsed instanceof Undeliverable ? parsed : { envelope: parsed.envelope, claimed: parsed.claimed, events: parsed.events, hourStart: hourStartOf(parsed) };
 }
 
 function claimedSites(parsed: readonly (Placed | Undeliverable)[]): Set<string> {
@@ -124,43 +124,48 @@ function run(draft: Draft, context: Context): Refused | undefined {
   return undefined;
 }
 
-function rowsOf({ envelope, claimed, events, hourStart }: Placed, context: Context): Delivered {
-  const known: Site | undefined = context.sites.get(claimed);
+function rowsOf(placed: Placed, context: Context): Delivered {
+  const { envelope, claimed, events, hourStart } = placed;
   // Made-up ids stay out of the rows: whoever makes them up must not decide how many sites are rolled up.
-  const received = { envelope, claimed, site_id: known?.id ?? UNKNOWN_SITE, ts: hourStart };
+  const received = { envelope, claimed, site_id: context.sites.get(claimed)?.id ?? UNKNOWN_SITE, ts: hourStart };
   const rows: string[] = [];
-  const counts = { events: 0, rejected: 0 };
-  const refuse = (draft: Draft, refused: Refused, events: number): void => {
-    // A refused event is counted when it was received, as far as the envelope's hour allows.
-    const ts = envelope.via === 'api' ? hourStart : envelope.at;
-    Object.assign(draft, { ts, quarter: Math.floor(ts / QUARTER_MS), local_day: localDayAt(known?.timezone ?? 'UTC', ts) });
-    rows.push(rowJson(refusedRow(draft, refused, context.processedAt, events)));
-    counts.events += events;
-    counts.rejected += events;
-  };
   if (events instanceof Refused) {
-    refuse(newDraft(received, undefined, 0), events, 1);
-  } else {
-    const most = LIMITS[envelope.via === 'api' ? 'api' : 'beacon'].events;
-    const taken = Math.min(events.length, most);
-    for (let index = 0; index < taken; index++) {
-      const draft = newDraft(received, events[index], index);
-      const refused = run(draft, context);
-      if (refused) {
-        refuse(draft, refused, 1);
-      } else {
-        counts.events++;
-        rows.push(rowJson(draft));
-        for (const item of itemRows(draft)) rows.push(rowJson(item));
-      }
-    }
-    if (events.length > most) {
-      // One row for all of them: a small body can hold very many empty events.
-      const refused = new Refused('too_many_events', `${events.length} events: accepts at most ${most}`);
-      refuse(newDraft(received, undefined, most), refused, events.length - most);
+    rows.push(refusedJson(newDraft(received, undefined, 0), events, 1, placed, context));
+    return deliveredRows(hourStart, rows, 1, 1);
+  }
+  const most = LIMITS[envelope.via === 'api' ? 'api' : 'beacon'].events;
+  const taken = Math.min(events.length, most);
+  let rejected = events.length - taken;
+  for (let index = 0; index < taken; index++) {
+    const draft = newDraft(received, events[index], index);
+    const refused = run(draft, context);
+    if (refused) {
+      rejected++;
+      rows.push(refusedJson(draft, refused, 1, placed, context));
+    } else {
+      rows.push(rowJson(draft));
+      for (const item of itemRows(draft)) rows.push(rowJson(item));
     }
   }
-  return { kind: 'rows', partition: partitionOf(hourOf(hourStart)), rows, ...counts };
+  if (events.length > most) {
+    // One row for all of them: a small body can hold very many empty events.
+    const refused = new Refused('too_many_events', `${events.length} events: accepts at most ${most}`);
+    rows.push(refusedJson(newDraft(received, undefined, most), refused, events.length - most, placed, context));
+  }
+  return deliveredRows(hourStart, rows, events.length, rejected);
+}
+
+function deliveredRows(hourStart: number, rows: string[], events: number, rejected: number): Delivered {
+  return { kind: 'rows', partition: partitionOf(hourOf(hourStart)), rows, events, rejected };
+}
+
+/** The row of a refused event, which is counted when it was received, as far as the envelope's hour allows. */
+function refusedJson(draft: Draft, refused: Refused, events: number, { envelope, claimed, hourStart }: Placed, { sites, processedAt }: Context): string {
+  const ts = envelope.via === 'api' ? hourStart : envelope.at;
+  draft.ts = ts;
+  draft.quarter = Math.floor(ts / QUARTER_MS);
+  draft.local_day = localDayAt(sites.get(claimed)?.timezone ?? 'UTC', ts);
+  return rowJson(refusedRow(draft, refused, processedAt, events));
 }
 
 /** The hour a stream record's rows belong to, and when it was received (epoch ms); undefined of one that cannot become rows. */
