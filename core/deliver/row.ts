@@ -15,7 +15,7 @@ const ESCAPED = /[^ !#-[\]-~]/;
  */
 export function rowJson(row: Row): string {
   const json =
-    text(',"site_id":', row.site_id) +
+    text('{"site_id":', row.site_id) +
     digits(',"event_key":', row.event_key) +
     text(',"name":', row.name) +
     digits(',"ts":', row.ts) +
@@ -52,8 +52,10 @@ export function rowJson(row: Row): string {
     text(',"via":', row.via) +
     digits(',"received_at":', row.received_at) +
     digits(',"processed_at":', row.processed_at) +
-    digits(',"v":', row.v);
-  return `{${json.slice(1)}}`;
+    digits(',"v":', row.v) + '}';
+  // To look at its beginning makes one text of the pieces. As pieces, the rows of a slice are 100 objects each for the
+  // garbage collector to copy: of ten events an envelope that was an eighth of the time.
+  return json.startsWith('{') ? json : `{${json.slice(1)}`;
 }
 
 function text(start: string, value: string | undefined): string {
