@@ -1,8 +1,8 @@
 // The transform: envelopes in, rows out. before: the stream (core/collect.ts); next: the lake, and core/rollup.ts
 import { LIMITS, Refused, checkEvent } from './event.ts';
-import { QUARTER_MS, hourOf, partitionOf, type Hour, type Partition } from './hour.ts';
+import { HOUR_MS, QUARTER_MS, hourOf, partitionOf, type Hour, type Partition } from './hour.ts';
 import type { Clock } from './ports.ts';
-import { UNKNOWN_SITE, type Site, type Sites } from './sites.ts';
+import { UNKNOWN_SITE, type Sites } from './sites.ts';
 import type { Salts } from './salts.ts';
 import { localDayAt, type LocalDay } from './zone.ts';
 import { newDraft, type Context, type Draft, type Step } from './deliver/draft.ts';
@@ -19,9 +19,7 @@ import { visitor } from './deliver/visitor.ts';
 import { sketch } from './deliver/sketch.ts';
 import { itemRows, refusedRow, row, rowJson } from './deliver/row.ts';
 
-// Two lists, because a cookieless visitor's salt is read by the local day that `time` finds.
-const PLACE_IN_TIME: readonly Step[] = [check, site, time];
-const DESCRIBE: readonly Step[] = [bot, place, device, page, source, visitor, sketch, row];
+const STEPS: readonly Step[] = [check, site, time, bot, place, device, page, source, visitor, sketch, row];
 
 /** What became of one stream record. */
 export type Delivered =
@@ -62,12 +60,11 @@ export async function transform(records: readonly string[], { clock, ...ports }:
 }
 
 async function transformPortion(records: readonly string[], { sites, salts, countryOf }: Omit<TransformPorts, 'clock'>, processedAt: number): Promise<Delivered[]> {
-  const parsed = records.map((record) => attempt(() => parse(record)));
-  const context: Context = { sites: await sites.read(claimedSites(parsed)), salts: new Map(), countryOf, processedAt };
-  const batches = parsed.map((one) => (one instanceof Undeliverable ? one : attempt(() => placeInTime(one, context))));
-  const salted: Context = { ...context, salts: await salts.read(localDays(batches)) };
-  return batches.map((batch): Delivered => {
-    const rows = batch instanceof Undeliverable ? batch : attempt(() => describe(batch, salted));
+  const parsed = records.map((record) => attempt(() => inItsHour(parse(record))));
+  const known = await sites.read(claimedSites(parsed));
+  const context: Context = { sites: known, salts: await salts.read(localDays(parsed, known)), countryOf, processedAt };
+  return parsed.map((one): Delivered => {
+    const rows = one instanceof Undeliverable ? one : attempt(() => rowsOf(one, context));
     return rows instanceof Undeliverable ? { kind: 'failed', message: rows.message } : rows;
   });
 }
@@ -81,61 +78,94 @@ function attempt<T>(work: () => T): T | Undeliverable {
   }
 }
 
-function claimedSites(parsed: readonly (Parsed | Undeliverable)[]): Set<string> {
+/** What an envelope holds, and the start (epoch ms) of the one hour it belongs to. */
+interface Placed extends Parsed { hourStart: number }
+
+function inItsHour(parsed: Parsed | Undeliverable): Placed | Undeliverable {
+  return parsed instanceof Undeliverable ? parsed : { envelope: parsed.envelope, claimed: parsed.claimed, events: parsed.events, hourStart: hourStartOf(parsed) };
+}
+
+function claimedSites(parsed: readonly (Placed | Undeliverable)[]): Set<string> {
   const claimed = new Set<string>();
   for (const one of parsed) if (!(one instanceof Undeliverable)) claimed.add(one.claimed);
   return claimed;
 }
 
-function localDays(batches: readonly (Batch | Undeliverable)[]): Set<LocalDay> {
+/**
+ * The local days that an event can lie in: all that its envelope's hour has part in. With their salts read beforehand an
+ * event takes its steps one after the other, and is garbage before the next one begins.
+ */
+function localDays(parsed: readonly (Placed | Undeliverable)[], sites: Context['sites']): Set<LocalDay> {
   const days = new Set<LocalDay>();
-  for (const batch of batches) {
-    if (batch instanceof Undeliverable) continue;
-    for (const { draft, refused } of batch.drafts) if (!refused) days.add(draft.local_day!);
+  const added = new Map<string, number>();
+  for (const one of parsed) {
+    const site = one instanceof Undeliverable ? undefined : sites.get(one.claimed);
+    if (site === undefined) continue;
+    const { hourStart } = one as Placed;
+    if (added.get(site.timezone) === hourStart) continue;
+    added.set(site.timezone, hourStart);
+    // A zone that nobody knows throws here and, for the one record, in the step `time`.
+    attempt(() => { addDays(days, site.timezone, hourStart); });
   }
   return days;
 }
 
-interface Progress { draft: Draft; refused: Refused | undefined; /** Events a refusal speaks for. */ events: number }
-interface Batch { hourStart: number; drafts: Progress[] }
+/** Quarter by quarter: where clocks go back over midnight, a local day can lie between two parts of the one before it. */
+function addDays(days: Set<LocalDay>, timezone: string, hourStart: number): void {
+  for (let ms = hourStart; ms < hourStart + HOUR_MS; ms += QUARTER_MS) days.add(localDayAt(timezone, ms));
+}
 
 /** Runs the steps until one refuses. */
-function run(steps: readonly Step[], draft: Draft, context: Context): Refused | undefined {
-  for (const step of steps) {
+function run(draft: Draft, context: Context): Refused | undefined {
+  for (const step of STEPS) {
     const refused = step(draft, context);
     if (refused) return refused;
   }
   return undefined;
 }
 
-function placeInTime(parsed: Parsed, context: Context): Batch {
-  const { envelope, claimed, events } = parsed;
-  const hourStart = hourStartOf(parsed);
-  const known: Site | undefined = context.sites.get(claimed);
+function rowsOf(placed: Placed, context: Context): Delivered {
+  const { envelope, claimed, events, hourStart } = placed;
   // Made-up ids stay out of the rows: whoever makes them up must not decide how many sites are rolled up.
-  const received = { envelope, claimed, site_id: known?.id ?? UNKNOWN_SITE, ts: hourStart };
-  const drafts: Progress[] = [];
+  const received = { envelope, claimed, site_id: context.sites.get(claimed)?.id ?? UNKNOWN_SITE, ts: hourStart };
+  const rows: string[] = [];
   if (events instanceof Refused) {
-    drafts.push({ draft: newDraft(received, undefined, 0), refused: events, events: 1 });
-  } else {
-    const most = LIMITS[envelope.via === 'api' ? 'api' : 'beacon'].events;
-    const taken = Math.min(events.length, most);
-    for (let index = 0; index < taken; index++) {
-      const draft = newDraft(received, events[index], index);
-      drafts.push({ draft, refused: run(PLACE_IN_TIME, draft, context), events: 1 });
-    }
-    if (events.length > most) {
-      // One row for all of them: a small body can hold very many empty events.
-      const refused = new Refused('too_many_events', `${events.length} events: accepts at most ${most}`);
-      drafts.push({ draft: newDraft(received, undefined, most), refused, events: events.length - most });
+    rows.push(refusedJson(newDraft(received, undefined, 0), events, 1, placed, context));
+    return deliveredRows(hourStart, rows, 1, 1);
+  }
+  const most = LIMITS[envelope.via === 'api' ? 'api' : 'beacon'].events;
+  const taken = Math.min(events.length, most);
+  let rejected = events.length - taken;
+  for (let index = 0; index < taken; index++) {
+    const draft = newDraft(received, events[index], index);
+    const refused = run(draft, context);
+    if (refused) {
+      rejected++;
+      rows.push(refusedJson(draft, refused, 1, placed, context));
+    } else {
+      rows.push(rowJson(draft));
+      for (const item of itemRows(draft)) rows.push(rowJson(item));
     }
   }
-  // A refused event is counted when it was received, as far as the envelope's hour allows.
+  if (events.length > most) {
+    // One row for all of them: a small body can hold very many empty events.
+    const refused = new Refused('too_many_events', `${events.length} events: accepts at most ${most}`);
+    rows.push(refusedJson(newDraft(received, undefined, most), refused, events.length - most, placed, context));
+  }
+  return deliveredRows(hourStart, rows, events.length, rejected);
+}
+
+function deliveredRows(hourStart: number, rows: string[], events: number, rejected: number): Delivered {
+  return { kind: 'rows', partition: partitionOf(hourOf(hourStart)), rows, events, rejected };
+}
+
+/** The row of a refused event, which is counted when it was received, as far as the envelope's hour allows. */
+function refusedJson(draft: Draft, refused: Refused, events: number, { envelope, claimed, hourStart }: Placed, { sites, processedAt }: Context): string {
   const ts = envelope.via === 'api' ? hourStart : envelope.at;
-  for (const { draft, refused } of drafts) {
-    if (refused) Object.assign(draft, { ts, quarter: Math.floor(ts / QUARTER_MS), local_day: localDayAt(known?.timezone ?? 'UTC', ts) });
-  }
-  return { hourStart, drafts };
+  draft.ts = ts;
+  draft.quarter = Math.floor(ts / QUARTER_MS);
+  draft.local_day = localDayAt(sites.get(claimed)?.timezone ?? 'UTC', ts);
+  return rowJson(refusedRow(draft, refused, processedAt, events));
 }
 
 /** The hour a stream record's rows belong to, and when it was received (epoch ms); undefined of one that cannot become rows. */
@@ -160,21 +190,4 @@ function firstTime(events: readonly unknown[] | Refused, at: number): number | u
     if (!(event instanceof Refused)) return event.time;
   }
   return undefined;
-}
-
-function describe({ hourStart, drafts }: Batch, context: Context): Delivered {
-  const rows: string[] = [];
-  const counts = { events: 0, rejected: 0 };
-  for (const { draft, refused: refusedBefore, events } of drafts) {
-    const refused = refusedBefore ?? run(DESCRIBE, draft, context);
-    counts.events += events;
-    if (refused) {
-      counts.rejected += events;
-      rows.push(rowJson(refusedRow(draft, refused, context.processedAt, events)));
-    } else {
-      rows.push(rowJson(draft));
-      for (const item of itemRows(draft)) rows.push(rowJson(item));
-    }
-  }
-  return { kind: 'rows', partition: partitionOf(hourOf(hourStart)), rows, ...counts };
 }

@@ -1,29 +1,70 @@
 // The last step: what is left of an event's row, and the rows of its items, so that products are plain sums.
-import { ROW_COLUMNS, type ColumnType, type Envelope, type Event, type Item, type Refused, type Row } from '../event.ts';
+import type { Envelope, Event, Item, Refused, Row } from '../event.ts';
 import { hash64 } from '../hash.ts';
 import type { Draft, Step } from './draft.ts';
 
 /** Version of the transform, stored in each row. Raise it when the meaning of a column changes. */
 export const TRANSFORM_VERSION = 1;
 
-const COLUMNS = (Object.entries(ROW_COLUMNS) as [keyof Row, ColumnType][]).map(([name, type]) => ({ name, start: `,"${name}":`, isText: type === 'string' }));
 /** Anything but ASCII that JSON writes as it is. */
 const ESCAPED = /[^ !#-[\]-~]/;
 
-/** One line of JSON, as Firehose and DuckDB read it; null columns are left out. */
+/**
+ * One line of JSON, as Firehose and DuckDB read it; null columns are left out.
+ * The columns of ROW_COLUMNS, in its order, each by its name: a loop over their names takes 0.9 µs more of a row's 3.7.
+ */
 export function rowJson(row: Row): string {
-  let json = '';
-  for (const { name, start, isText } of COLUMNS) {
-    const value = row[name];
-    if (value == null) continue;
-    json += start;
-    json += isText ? quoted(value as string) : value;
-  }
-  return `{${json.slice(1)}}`;
+  const json =
+    text('{"site_id":', row.site_id) +
+    digits(',"event_key":', row.event_key) +
+    text(',"name":', row.name) +
+    digits(',"ts":', row.ts) +
+    digits(',"place":', row.place) +
+    digits(',"quarter":', row.quarter) +
+    text(',"local_day":', row.local_day) +
+    digits(',"visitor":', row.visitor) +
+    digits(',"sketch_bucket":', row.sketch_bucket) +
+    digits(',"sketch_rank":', row.sketch_rank) +
+    text(',"host":', row.host) +
+    text(',"path":', row.path) +
+    text(',"referrer_host":', row.referrer_host) +
+    text(',"source":', row.source) +
+    text(',"channel":', row.channel) +
+    text(',"utm_source":', row.utm_source) +
+    text(',"utm_medium":', row.utm_medium) +
+    text(',"utm_campaign":', row.utm_campaign) +
+    text(',"utm_content":', row.utm_content) +
+    text(',"utm_term":', row.utm_term) +
+    text(',"country":', row.country) +
+    text(',"device":', row.device) +
+    text(',"browser":', row.browser) +
+    text(',"os":', row.os) +
+    text(',"language":', row.language) +
+    digits(',"value_micros":', row.value_micros) +
+    text(',"currency":', row.currency) +
+    digits(',"revenue_micros":', row.revenue_micros) +
+    text(',"transaction_id":', row.transaction_id) +
+    text(',"product_id":', row.product_id) +
+    digits(',"quantity":', row.quantity) +
+    text(',"props":', row.props) +
+    digits(',"bot":', row.bot) +
+    text(',"rejected":', row.rejected) +
+    text(',"via":', row.via) +
+    digits(',"received_at":', row.received_at) +
+    digits(',"processed_at":', row.processed_at) +
+    digits(',"v":', row.v) + '}';
+  // To look at its beginning makes one text of the pieces. As pieces, the rows of a slice are 100 objects each for the
+  // garbage collector to copy: of ten events an envelope that was an eighth of the time.
+  return json.startsWith('{') ? json : `{${json.slice(1)}`;
 }
 
-function quoted(text: string): string {
-  return ESCAPED.test(text) ? JSON.stringify(text) : `"${text}"`;
+function text(start: string, value: string | undefined): string {
+  if (value == null) return '';
+  return ESCAPED.test(value) ? start + JSON.stringify(value) : `${start}"${value}"`;
+}
+
+function digits(start: string, value: bigint | number | boolean | undefined): string {
+  return value == null ? '' : `${start}${value}`;
 }
 
 /**
