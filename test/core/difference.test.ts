@@ -422,6 +422,25 @@ test('An hour by difference that dies at any point is made good by its retry', a
   assert.deepEqual(readdirSync(join(byDifference.folder, 'day_values')), []);
 });
 
+test('What a run by difference wrote before it died is made good also where what is added since takes its difference back', async (t) => {
+  const { byDifference, whole, deliver, rollUp } = await openHour(t);
+  const { ports } = byDifference;
+  const copy = (minute: number, name: string) => request('shop', minute, [{ name, visitor: 'ann', id: 'same' }]);
+  await deliver(copy(0, 'sign_up'));
+  await rollUp();
+  await deliver(copy(1, 'view_item'));
+  const load: RollupPorts['load'] = async (loads) => {
+    await ports.load(loads);
+    throw new Error('died after load');
+  };
+  await assert.rejects(runTask({ kind: 'hour', hour: HOUR }, { ...ports, load }), /^Error: died after load$/);
+  await deliver(copy(2, 'sign_up'));
+  const { statements } = await byDifference.rollUp([HOUR]);
+  assert.ok(statements.includes('difference_changes') && !statements.includes('changes'));
+  await whole.rollUp([HOUR]);
+  assert.deepEqual(await differences(byDifference, whole, HOURS), []);
+});
+
 test('A day that adds up differences and dies at any point adds none twice', async (t) => {
   const { pipeline, byDifference, whole, deliver, rollUp } = await openHour(t);
   await deliver(request('shop', 0, [view('ann')]));
