@@ -136,10 +136,10 @@ export async function duckdbLake(folder: string, { enginePath, temporary, memory
         const types = (await connection.runAndReadAll(`describe select * ${from}`)).getRows();
         // Each text of a list would be a call of its own into the engine: a day's lists as one text each take a fifth of the time.
         const lists = types.filter(([, type]) => type === 'VARCHAR[]').map(([name]) => String(name));
-        const replace = lists.length === 0 ? '' : `replace (${lists.map((name) => `array_to_string(${name}, chr(30)) as ${name}`).join(', ')})`;
+        const replace = lists.length === 0 ? '' : `replace (${lists.map((name) => `${joined(name)} as ${name}`).join(', ')})`;
         for await (const rows of (await connection.stream(`select * ${replace} ${from}`)).yieldRowObjectJs()) {
           for (const row of rows as Record<string, unknown>[]) {
-            for (const name of lists) row[name] = (row[name] as string | null)?.split('\u001e') ?? null;
+            for (const name of lists) row[name] = row[name] === null ? null : textsOf(row[name] as string, `${part} ${name}`);
             yield row;
           }
         }
@@ -209,6 +209,19 @@ function parquet(files: readonly string[], keys: Columns): string {
 
 function eventsPath(partition: Partition): string {
   return `events/${partitionPath(partition)}`;
+}
+
+/** A list of texts as one text, in SQL: how many there are and the texts, with U+001E between all; -1 where one is null. */
+function joined(name: string): string {
+  return `case when list_count(${name}) = len(${name}) then len(${name}) || chr(30) || array_to_string(${name}, chr(30)) when ${name} is not null then '-1' end`;
+}
+
+/** The texts that were joined so. Throws where there are not as many: no text that is stored holds U+001E (core/event.ts). */
+function textsOf(joinedTexts: string, where: string): string[] {
+  const [count, ...texts] = joinedTexts.split('\u001e');
+  if (count === '0') return [];
+  if (Number(count) !== texts.length) throw new Error(`${where}: accepts lists of texts without U+001E, of which none is null`);
+  return texts;
 }
 
 /** A text literal of SQL. */

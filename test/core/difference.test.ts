@@ -170,8 +170,8 @@ const AT = Date.parse(`${HOUR}:20:00Z`);
 let requests = 0;
 
 /** A request with events of the hour, at a minute after the one in which it began. */
-function request(site: string, minute: number, events: object[]): string {
-  return JSON.stringify(beaconEnvelope({ id: `q${requests++}`, at: AT + minute * MINUTE, userAgent: BROWSER }, JSON.stringify({ site, events })));
+function request(site: string, minute: number, events: object[], userAgent = BROWSER): string {
+  return JSON.stringify(beaconEnvelope({ id: `q${requests++}`, at: AT + minute * MINUTE, userAgent }, JSON.stringify({ site, events })));
 }
 
 const view = (visitor: string, more: object = {}) => ({ name: 'page_view', url: 'https://shop.example/', visitor, ...more });
@@ -287,24 +287,70 @@ test('An hour is counted whole where a site has a quarter of two local days, as 
   await pipeline.site('shop', 'Asia/Tokyo');
   await deliver(request('shop', 1, [view('ann')]));
   assert.equal(await rollUp(), 'whole');
+  // Also where who comes was not there before.
+  await deliver(request('shop', 2, [view('bob')]));
+  assert.equal(await rollUp(), 'whole');
   // Where nothing more comes of that quarter, nothing is in doubt.
   await deliver(request('shop', 30, [view('ann')]));
   assert.equal(await rollUp(), 'by difference');
 });
 
-test('An hour is counted whole where its revenue is near the limit of what is stored', async (t) => {
-  const { pipeline, deliver, rollUp } = await openHour(t);
-  await pipeline.site('absurd');
-  await deliver(request('shop', 0, [view('ann')]), request('absurd', 0, [view('ann')]));
-  await rollUp();
-  const sale = { name: 'purchase', value: 1e9, visitor: 'x' };
-  // 4,100 × 10^15 millionths come close; as many again are more than a sum may be.
-  for (let i = 0; i < 2; i++) {
-    await deliver(...Array.from({ length: 50 }, () => request('absurd', 1, Array.from({ length: 82 }, () => sale))));
-    assert.equal(await rollUp(), 'whole');
-    await deliver(request('shop', 2, [view('bob')]));
-    assert.equal(await rollUp(), 'whole');
-  }
+for (const name of ['purchase', 'refund']) {
+  test(`An hour is counted whole where the revenue of a ${name} is near the limit of what is stored, and its day has what is stored at most`, async (t) => {
+    const { pipeline, byDifference, whole, deliver, rollUp } = await openHour(t);
+    await pipeline.site('absurd');
+    await deliver(request('shop', 0, [view('ann')]), request('absurd', 0, [view('ann')]));
+    await rollUp();
+    await deliver(request('shop', 0, [view('cid')]));
+    assert.equal(await rollUp(), 'by difference');
+    const sale = { name, value: 1e9, visitor: 'x' };
+    const many = (minute: number) => Array.from({ length: 50 }, () => request('absurd', minute, Array.from({ length: 82 }, () => sale)));
+    // 4,100 × 10^15 millionths come close; as many again are more than a sum may be.
+    for (let i = 0; i < 2; i++) {
+      await deliver(...many(1));
+      assert.equal(await rollUp(), 'whole');
+      await deliver(request('shop', 2, [view('bob')]));
+      assert.equal(await rollUp(), 'whole');
+    }
+    // With another hour the day has more than a bigint holds.
+    await deliver(...many(41));
+    const after = hourAfter(HOUR);
+    const { statements } = await byDifference.rollUp([after]);
+    assert.ok(statements.includes('day_items'));
+    await whole.rollUp([after]);
+    assert.deepEqual(await differences(byDifference, whole, HOURS), []);
+  });
+}
+
+/** What is added to what was there, each on a site of its own: records of requests to it. */
+const GROWTHS: Record<string, (site: string) => [there: string[], added: string[]]> = {
+  'goes on with a visit after exactly half an hour': (site) => [[request(site, 0, [view('ann')])], [request(site, 30, [view('ann')])]],
+  'happens at the moment at which a visit began': (site) => [[request(site, 0, [view('ann')])], [request(site, 0, [view('ann')])]],
+  // In the hour before; what follows in this one begins its visit then.
+  'takes the place of what a visit began with': (site) => [
+    [request(site, -21, [view('ann', { id: 'same' })]), request(site, -15, [view('ann')])], [request(site, -20.5, [view('bob', { id: 'same' })])],
+  ],
+  'comes once more by a crawler': (site) => [[request(site, 0, [view('ann', { id: 'same' })])], [request(site, 1, [view('ann', { id: 'same' })], CRAWLER)]],
+  'comes once more and is refused': (site) => [[request(site, 0, [view('ann', { id: 'same' })])], [request(site, 1, [view('ann', { id: 'same', value: 'a lot' })])]],
+  'has items, and is no deed that counts': (site) => [[request(site, 0, [view('ann')])], [request(site, 1, [{ name: 'sign_up', items: [{ id: 'p', price: 5 }] }])]],
+  'has more values than a day has, and one called as the rest is': (site) => {
+    const views = (from: string) => request(site, 0, Array.from({ length: 60 }, (_, n) => ({ name: 'page_view', url: `https://shop.example/${from}${n}?utm_source=${n % 20 === 0 ? '(other)' : from + n}` })));
+    return [[views('a')], [views('b')]];
+  },
+  ...Object.fromEntries(['view_item', 'add_to_cart', 'begin_checkout', 'purchase', 'refund'].map((name) => [
+    `makes ${name} of what was none`, (site: string) => [[request(site, 0, [{ name: 'sign_up', visitor: 'ann', id: 'same' }])], [request(site, 1, [{ name, visitor: 'ann', id: 'same' }])]],
+  ])),
+};
+
+test('Whatever an added event does to what was there, by difference the hour and its day, site by site, are what they are counted whole', async (t) => {
+  const { pipeline, byDifference, deliver, rollUp } = await openHour(t);
+  byDifference.ports.sitesAtOnce = 1;
+  const records = Object.values(GROWTHS).map((growth, i) => growth(`s${i}`));
+  for (const i of records.keys()) await pipeline.site(`s${i}`);
+  await deliver(...records.flatMap(([there]) => there));
+  assert.equal(await rollUp(), 'whole');
+  await deliver(...records.flatMap(([, added]) => added));
+  assert.equal(await rollUp(), 'by difference');
 });
 
 test('A visitor who vanishes from a quarter is seen, also where nobody foresaw it: then the hour is counted whole', async (t) => {
@@ -374,6 +420,25 @@ test('An hour by difference that dies at any point is made good by its retry', a
   // When the day is long over, what it added to is of no use any more.
   await removeOldRuns({ ...byDifference, clock: () => Date.parse('2026-03-14T00:00:00Z') }, 0);
   assert.deepEqual(readdirSync(join(byDifference.folder, 'day_values')), []);
+});
+
+test('What a run by difference wrote before it died is made good also where what is added since takes its difference back', async (t) => {
+  const { byDifference, whole, deliver, rollUp } = await openHour(t);
+  const { ports } = byDifference;
+  const copy = (minute: number, name: string) => request('shop', minute, [{ name, visitor: 'ann', id: 'same' }]);
+  await deliver(copy(0, 'sign_up'));
+  await rollUp();
+  await deliver(copy(1, 'view_item'));
+  const load: RollupPorts['load'] = async (loads) => {
+    await ports.load(loads);
+    throw new Error('died after load');
+  };
+  await assert.rejects(runTask({ kind: 'hour', hour: HOUR }, { ...ports, load }), /^Error: died after load$/);
+  await deliver(copy(2, 'sign_up'));
+  const { statements } = await byDifference.rollUp([HOUR]);
+  assert.ok(statements.includes('difference_changes') && !statements.includes('changes'));
+  await whole.rollUp([HOUR]);
+  assert.deepEqual(await differences(byDifference, whole, HOURS), []);
 });
 
 test('A day that adds up differences and dies at any point adds none twice', async (t) => {

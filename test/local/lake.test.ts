@@ -1,0 +1,78 @@
+// What the lake gives of its rows: lists of texts come from the engine as one text each, and are lists again.
+import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { DuckDBInstance } from '@duckdb/node-api';
+import type { ResultRow } from '../../core/ports.ts';
+import { duckdbLake } from '../../local/lake.ts';
+import { openPipeline } from '../pipeline.ts';
+import { BROWSER, temporaryFolder } from '../process.ts';
+
+async function all(rows: AsyncIterable<ResultRow>): Promise<ResultRow[]> {
+  const found: ResultRow[] = [];
+  for await (const row of rows) found.push(row);
+  return found;
+}
+
+/** A lake, and what writes parts into it. */
+async function openLake(t: TestContext) {
+  const folder = temporaryFolder();
+  const lake = await duckdbLake(folder, { enginePath: join(folder, 'engine.duckdb'), temporary: join(folder, 'temporary'), memory: '1GB', threads: 1 });
+  const instance = await DuckDBInstance.create();
+  const connection = await instance.connect();
+  t.after(() => {
+    connection.closeSync();
+    instance.closeSync();
+    lake.close();
+  });
+  const write = async (part: string, select: string) => { await connection.run(`copy (${select}) to '${join(folder, part).replaceAll("'", "''")}' (format parquet)`); };
+  return { lake, write };
+}
+
+test('A list of texts has all of its texts, whatever they are: empty ones too, in an empty list none, and no list is null', async (t) => {
+  const { lake, write } = await openLake(t);
+  const lists: [sql: string, list: string[] | null][] = [
+    ["['a', 'b']", ['a', 'b']], ["['a']", ['a']], ['[]', []], ["['']", ['']], ["['', '']", ['', '']], ["['a', '', 'b', '']", ['a', '', 'b', '']],
+    ["['0']", ['0']], ["['-1', '2']", ['-1', '2']], ['null', null],
+    ["['a' || chr(31) || 'b', 'ä€😀', chr(8232) || chr(10), '''\"\\,]']", ['a\u001fb', 'ä€😀', '\u2028\n', '\'"\\,]']],
+    ["list_transform(range(3000), n -> 'text ' || n)", Array.from({ length: 3000 }, (_, n) => `text ${n}`)],
+  ];
+  await write('lists', lists.map(([sql], n) => `select ${n} as n, cast(${sql} as varchar[]) as texts, cast(${sql} as varchar[]) as more, 'plain' as plain, [1, null] as numbers`).join(' union all '));
+  const rows = (await all(lake.rows('lists'))).sort((a, b) => Number(a.n) - Number(b.n));
+  assert.deepEqual(rows, lists.map(([, list], n) => ({ n, texts: list, more: list, plain: 'plain', numbers: [1, null] })));
+});
+
+for (const [what, sql] of [
+  ['holds the separator', "['a' || chr(30) || 'b']"], ['is the separator', "['a', chr(30)]"], ['is null', "['a', null]"], ['is null, alone', '[null]'],
+] as const) {
+  test(`A list of which a text ${what} is no list of other texts: to read it fails`, async (t) => {
+    const { lake, write } = await openLake(t);
+    await write('lists', `select cast(${sql} as varchar[]) as texts`);
+    await assert.rejects(all(lake.rows('lists')), /^Error: lists texts: accepts lists of texts without U\+001E, of which none is null$/);
+  });
+}
+
+test('Whatever a client says, no text that is stored holds a separator of texts, or any other control character', async (t) => {
+  const pipeline = await openPipeline(t, '2026-03-10T12:00:00Z');
+  await pipeline.site('shop');
+  const said = 'a\0\t\n\u001b\u001e\u001f\u007f\u0085\u009fb';
+  const encoded = encodeURIComponent(said);
+  const campaign = ['source', 'medium', 'campaign', 'content', 'term'].map((name) => `utm_${name}=${encoded}`).join('&');
+  const more = (url: string) => ({ url, referrer: url.replace('shop', 'news'), transaction_id: said, visitor: said, props: { [said]: said }, items: [{ id: said, quantity: 1, price: 1 }], value: 1, currency: 'EUR' });
+  // In an address as it is, and encoded.
+  const events = [`https://shop.example/${said}?utm_source=${said}&utm_term=${said}`, `https://shop.example/${encoded}?${campaign}`].map(more)
+    .flatMap((fields) => ['purchase', 'view_item'].map((name) => ({ name, ...fields })));
+  await pipeline.send('shop', [...events, { name: said }, { name: 'page_view', [said]: said }], `${BROWSER} ${said}`);
+  await pipeline.sendBatch('shop', events.map((event) => ({ ...event, user_agent: `${BROWSER} ${said}` })));
+  await pipeline.sendBatch('shop', [{ name: 'sign_up', user_agent: `${said}Nobody${said}/1.0` }]);
+  await pipeline.deliver();
+  const partition = 'events/dt=2026-03-10/hr=12';
+  const rows = (await Promise.all(readdirSync(join(pipeline.lakeFolder, partition)).map((file) => all(pipeline.lake.rows(`${partition}/${file}`))))).flat();
+  const texts = (name: string) => new Set(rows.map((row) => row[name]).filter((value) => value !== null));
+  for (const name of ['path', 'referrer_host', 'utm_source', 'utm_medium', 'utm_campaign', 'utm_content', 'utm_term', 'browser', 'product_id', 'transaction_id', 'props', 'rejected']) assert.ok(texts(name).size > 0, name);
+  for (const row of rows) for (const [name, value] of Object.entries(row)) if (typeof value === 'string') assert.doesNotMatch(value, /\p{Cc}/u, name);
+  // So the day's lists hold them as they are: a view of either address, by both doors.
+  await pipeline.rollup();
+  assert.deepEqual(await pipeline.breakdown('shop', { from: '2026-03-10', to: '2026-03-10', dimension: 'product', metrics: 'view_items' }), { 'a b': { view_items: 4 } });
+});
