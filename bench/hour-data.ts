@@ -16,7 +16,7 @@ import { sqlPath } from './engine.ts';
 
 /** The hour that is rolled up; made-up, and at a time when some sites' local day is already the next. */
 export const HOUR: Hour = '2026-01-15T14';
-/** Events of one file: as many records as the delivery loop takes in a round. */
+/** Events of one file where nothing else is said. */
 const FILE_EVENTS = 20_000;
 /** Raised when the data changes, so that no old cache is taken for new; changed columns make new data by themselves. */
 const DATA_VERSION = 2;
@@ -32,19 +32,19 @@ export interface HourData {
   made: boolean;
 }
 
-/** How many events an hour has, and over how many sites they are spread (the largest has about S^-¼ of them). */
-export interface HourSize { events: number; sites: number }
+/** How many events an hour has, and over how many sites they are spread (the largest has about S^-¼ of them); in how many files the same rows lie. */
+export interface HourSize { events: number; sites: number; files?: number }
 
-function folderOf({ events, sites }: HourSize): string {
+function folderOf({ events, sites, files }: HourSize): string {
   const engine = version().replaceAll(/[^\w.]/g, '');
-  return join(tmpdir(), `footfall-bench-hour-v${DATA_VERSION}-${COLUMNS}-${engine}-${events}-${sites}`);
+  return join(tmpdir(), `footfall-bench-hour-v${DATA_VERSION}-${COLUMNS}-${engine}-${events}-${sites}${files === undefined ? '' : `-${files}`}`);
 }
 
 /** Makes the two hours, or finds them made. In a process of its own, so that its memory counts for nothing here. */
 export async function hourData(size: HourSize): Promise<HourData> {
   const folder = folderOf(size);
   if (existsSync(folder)) return { folder, made: false };
-  const child = fork(fileURLToPath(import.meta.url), [String(size.events), String(size.sites)]);
+  const child = fork(fileURLToPath(import.meta.url), [JSON.stringify(size)]);
   const [code] = await once(child, 'exit') as [number | null];
   if (code !== 0) throw new Error(`making the hours' rows ended with ${code}`);
   return { folder, made: true };
@@ -165,6 +165,7 @@ function priced(sql: string): string {
 async function make(size: HourSize): Promise<void> {
   const folder = folderOf(size);
   const aside = `${folder}.${process.pid}`;
+  const fileEvents = size.files === undefined ? FILE_EVENTS : Math.ceil(size.events / size.files);
   const instance = await DuckDBInstance.create(':memory:', { autoinstall_known_extensions: 'false', autoload_known_extensions: 'false' });
   try {
     for (const [index, hour] of [hourAfter(HOUR, -1), HOUR].entries()) {
@@ -172,12 +173,12 @@ async function make(size: HourSize): Promise<void> {
       const partition = join(aside, 'events', `dt=${dt}`, `hr=${hr}`);
       await mkdir(partition, { recursive: true });
       const end = (index + 1) * size.events;
-      const starts = Array.from({ length: Math.ceil(size.events / FILE_EVENTS) }, (_, i) => index * size.events + i * FILE_EVENTS);
+      const starts = Array.from({ length: Math.ceil(size.events / fileEvents) }, (_, i) => index * size.events + i * fileEvents);
       const worker = async () => {
         const connection = await instance.connect();
         for (let from = starts.shift(); from !== undefined; from = starts.shift()) {
           const file = join(partition, `${String(from).padStart(16, '0')}.parquet`);
-          await connection.run(`copy (${rowsSql(size, from, Math.min(from + FILE_EVENTS, end))}) to ${sqlPath(file)} (format parquet, compression zstd)`);
+          await connection.run(`copy (${rowsSql(size, from, Math.min(from + fileEvents, end))}) to ${sqlPath(file)} (format parquet, compression zstd)`);
         }
         connection.closeSync();
       };
@@ -191,5 +192,5 @@ async function make(size: HourSize): Promise<void> {
 }
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
-  await make({ events: Number(process.argv[2]), sites: Number(process.argv[3]) });
+  await make(JSON.parse(process.argv[2]!) as HourSize);
 }

@@ -12,7 +12,7 @@ import { allCounted, countedOf, health, makeSites, readKey, startFootfall, withF
 import type { LaneResult } from './lane.ts';
 import { startLoad, type Generator, type LoadResult, type Order } from './load.ts';
 import { probe } from './probe.ts';
-import { count, median, percentile, secondsSince, type BenchOptions, type Measurement } from './report.ts';
+import { count, median, percentile, rowsOf, secondsSince, type BenchOptions, type Measurement } from './report.ts';
 import { siteId } from './traffic.ts';
 
 /** What beacons are sent. */
@@ -61,10 +61,10 @@ const COUNTED_MS = 300_000;
 const IN_STRIDE = 0.2;
 
 /** Measures the rows that are asked for, all of them where none is. */
-export async function measure({ quick, seconds, rate, rows = ROWS }: BenchOptions): Promise<Measurement[]> {
+export async function measure({ quick, seconds, rate, rows }: BenchOptions): Promise<Measurement[]> {
   const size: Size = { ...(quick ? QUICK : FULL), ...(seconds !== undefined && { seconds, crash: seconds / 4 }) };
   const measurements: Measurement[] = [];
-  for (const row of rows) {
+  for (const row of rowsOf(ROWS, rows)) {
     const { name, events, rate: own } = LOADS[row === 'crash' ? 'single' : row];
     const load: Load = { name, events, rate: rate ?? own, target: rate === undefined };
     const folder = await mkdtemp(join(tmpdir(), 'footfall-bench-pipeline-'));

@@ -1,13 +1,18 @@
 // What a measurement is, and how it is printed.
-import type { Row } from './pipeline.ts';
+import type { Row as GrowthRow } from './growth.ts';
+import type { Row as PipelineRow } from './pipeline.ts';
+
+/** A part of a stage that can be measured alone. */
+export type Row = PipelineRow | GrowthRow;
 
 /** How a stage is to be measured. */
 export interface BenchOptions {
   /** Smaller and shorter, so that the whole run takes no more than two minutes. */
   quick: boolean;
-  /** Of the pipeline: how long a load goes on, s, and events a second of it; the rows that are measured. */
+  /** Of the pipeline: how long a load goes on, s, and events a second of it. */
   seconds?: number;
   rate?: number;
+  /** The rows that are measured of a stage that has some of them. */
   rows?: readonly Row[];
 }
 
@@ -22,6 +27,12 @@ export interface Measurement {
   target?: { atLeast: number } | { atMost: number };
   /** Circumstances that the number cannot be read without. */
   note?: string;
+}
+
+/** The rows of a stage that are asked for; where none of them is, the `usual` ones. */
+export function rowsOf<T extends Row>(own: readonly T[], asked: readonly Row[] = [], usual = own): readonly T[] {
+  const some = own.filter((row) => asked.includes(row));
+  return some.length > 0 ? some : usual;
 }
 
 /** A number as notes have it, `12,345`. */

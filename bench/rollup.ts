@@ -26,13 +26,14 @@ const EVENTS_OF_CHANGED_SITE = 20;
 /** As often a day's task is timed for the comparison. */
 const DAY_ROUNDS = 3;
 
-interface Phase { seconds: number; /** MiB, the most this process held meanwhile. */ memory: number; error?: string }
+export interface Phase { seconds: number; /** Of processor time, all threads together. */ processor: number; /** MiB, the most this process held meanwhile. */ memory: number; error?: string }
 
 /** Times the work and watches this process's memory; what the work throws is an outcome too. */
-async function phase(work: () => Promise<unknown>): Promise<Phase> {
+export async function phase(work: () => Promise<unknown>): Promise<Phase> {
   let peak = 0;
   const sample = () => { peak = Math.max(peak, process.memoryUsage.rss()); };
   const timer = setInterval(sample, SAMPLE_MS);
+  const used = process.cpuUsage();
   const began = performance.now();
   let error: string | undefined;
   try {
@@ -41,9 +42,10 @@ async function phase(work: () => Promise<unknown>): Promise<Phase> {
     error = (thrown as Error).message.split('\n')[0]!;
   }
   const seconds = secondsSince(began);
+  const { user, system } = process.cpuUsage(used);
   clearInterval(timer);
   sample();
-  return { seconds, memory: peak / 2 ** 20, ...(error !== undefined && { error }) };
+  return { seconds, processor: (user + system) / 1e6, memory: peak / 2 ** 20, ...(error !== undefined && { error }) };
 }
 
 /** A store that counts what is put into it, by the first letter of the sort key. */
@@ -59,11 +61,11 @@ function countingStore(store: Store): Store & { puts: Map<string, number> } {
   };
 }
 
-const PARTITIONS = [partitionOf(hourAfter(HOUR, -1)), partitionOf(HOUR)];
-const partitionPath = ({ dt, hr }: Partition) => join('events', `dt=${dt}`, `hr=${hr}`);
+export const PARTITIONS = [partitionOf(hourAfter(HOUR, -1)), partitionOf(HOUR)];
+export const partitionPath = ({ dt, hr }: Partition) => join('events', `dt=${dt}`, `hr=${hr}`);
 
 /** Puts the hours' files into a lake of this run's own: the cached ones stay as they are. */
-async function fillLake(from: string, lakeFolder: string): Promise<{ files: string[]; bytes: number }> {
+export async function fillLake(from: string, lakeFolder: string): Promise<{ files: string[]; bytes: number }> {
   const files: string[] = [];
   let bytes = 0;
   for (const partition of PARTITIONS) {
@@ -81,7 +83,7 @@ async function fillLake(from: string, lakeFolder: string): Promise<{ files: stri
 }
 
 /** The limit: seconds that DuckDB takes to read the columns of events that the hour's queries name, with nothing done to them. */
-async function scan(files: readonly string[]): Promise<{ seconds: number; columns: number; rows: number }> {
+export async function scan(files: readonly string[]): Promise<{ seconds: number; columns: number; rows: number }> {
   const statements = hourQueries(HOUR, RUN).map(({ statement }) => readFile(join(import.meta.dirname, '..', 'sql', `${statement}.sql`), 'utf8'));
   const sql = (await Promise.all(statements)).join('\n').replace(/--.*$/gm, '');
   const columns = Object.keys(ROW_COLUMNS).filter((name) => new RegExp(`\\b${name}\\b`).test(sql));
@@ -113,13 +115,13 @@ async function addLateEvents(lake: LocalLake, folder: string): Promise<void> {
 }
 
 /** A measurement of a phase; where it failed, the reason instead of the number. */
-function timed(what: string, { seconds, memory, error }: Phase, more: Partial<Measurement> = {}): Measurement[] {
+export function timed(what: string, { seconds, memory, error }: Phase, more: Partial<Measurement> = {}): Measurement[] {
   if (error !== undefined) return [{ what, unit: 's', ...more, value: null, note: `failed after ${seconds.toFixed(0)} s: ${error}` }];
   return [{ what, value: seconds, unit: 's', ...more }, { what: `${what}: peak memory`, value: memory, unit: 'MiB' }];
 }
 
 /** The rollup's ports on one machine; what is sent goes to `due`. */
-function portsOn(lake: LocalLake, registry: Store, metrics: Store, due: Task[]): RollupPorts {
+export function portsOn(lake: LocalLake, registry: Store, metrics: Store, due: Task[]): RollupPorts {
   return {
     lake, registry, load: loaderOf({ lake, metrics }), sitesAtOnce: SITES_AT_ONCE, clock: Date.now,
     tasks: { send: async (tasks) => { due.push(...tasks); }, parked: async () => [] },

@@ -2,10 +2,11 @@
 // at best. Measurements, not tests: a missed target is printed, and is no failure.
 import { readFile, writeFile } from 'node:fs/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { ROWS, type Row } from './pipeline.ts';
 import { answerOf, startChild, stopChild } from './child.ts';
+import { ROWS as GROWTH_ROWS } from './growth.ts';
 import { describe, machine } from './machine.ts';
-import { met, secondsSince, table, type BenchOptions, type Measurement } from './report.ts';
+import { ROWS as PIPELINE_ROWS } from './pipeline.ts';
+import { met, secondsSince, table, type BenchOptions, type Measurement, type Row } from './report.ts';
 import { STAGES, type Stage } from './stage.ts';
 
 const STAGE_MS = 60 * 60_000;
@@ -42,7 +43,8 @@ const program = new Command('npm run bench --')
     .argParser(oneMore(names)))
   .addOption(new Option('--seconds <n>', 'how long each load of the pipeline goes on').argParser(positive))
   .addOption(new Option('--rate <n>', 'events a second of the loads of the pipeline').argParser(positive))
-  .addOption(new Option('--row <row>', `of the pipeline, measure this row alone (${ROWS.join(', ')}); can be given several times`).argParser(oneMore(ROWS)))
+  .addOption(new Option('--row <row>', `of the pipeline (${PIPELINE_ROWS.join(', ')}) or of growth (${GROWTH_ROWS.join(', ')}; full only so), measure this row alone; can be given several times`)
+    .argParser(oneMore<Row>([...PIPELINE_ROWS, ...GROWTH_ROWS])))
   .option('--json <file>', 'also write the results to this file')
   .option('--compare <file>', 'set the ratios beside those of an earlier run, of which this is the --json file')
   .parse();

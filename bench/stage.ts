@@ -9,6 +9,7 @@ export const STAGES = {
   pipeline: 'where nothing else is said, that bare server, under the same load',
   deliver: 'decoding, JSON.parse and JSON.stringify of the same bytes, and nothing else',
   rollup: 'DuckDB reading the same columns of the same files: select max(column) of each',
+  growth: 'DuckDB reading the same columns of the same files: select max(column) of each',
   serve: 'the same items read from the store, and nothing done with them',
   reprocess: 'DuckDB reading all columns of the same hours, each with the hour before it: select max(column) of each',
   startup: 'the same process with an empty data folder',
@@ -22,6 +23,7 @@ async function measureOf(stage: Stage): Promise<(options: BenchOptions) => Promi
     case 'pipeline': return (await import('./pipeline.ts')).measure;
     case 'deliver': return (await import('./deliver.ts')).measure;
     case 'rollup': return (await import('./rollup.ts')).measure;
+    case 'growth': return (await import('./growth.ts')).measure;
     case 'serve': return (await import('./serve.ts')).measure;
     case 'reprocess': return (await import('./reprocess.ts')).measure;
     case 'startup': return (await import('./startup.ts')).measure;
