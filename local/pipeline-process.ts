@@ -146,16 +146,19 @@ export async function openPipelineProcess(options: PipelineOptions, outside: Out
   };
 }
 
-/** Gives this process, with all its threads, less of the processor than those who wait for an answer get. */
-function lowerPriority(): void {
-  // On Linux each thread has a priority of its own, which those that it starts inherit.
-  const threads = process.platform === 'linux' ? readdirSync('/proc/self/task').map(Number) : [0];
-  for (const thread of threads) setPriority(thread, constants.priority.PRIORITY_BELOW_NORMAL);
+/** On Linux each thread has a priority of its own, which those that it starts inherit; elsewhere the process has one. */
+function threads(): number[] {
+  return process.platform === 'linux' ? readdirSync('/proc/self/task').map(Number) : [0];
 }
+
+/** Below the doors, and whoever else waits for an answer. */
+const BEHIND_DOORS = constants.priority.PRIORITY_BELOW_NORMAL;
+/** Below delivery: queries take all they get, and the log would grow meanwhile. Who waits for a query helps it, but as one thread. */
+const BEHIND_DELIVERY = constants.priority.PRIORITY_LOW;
 
 /** The process's side. */
 function runProcess(port: Port, options: PipelineOptions): void {
-  lowerPriority();
+  for (const thread of threads()) setPriority(thread, BEHIND_DOORS);
   // eslint-disable-next-line no-console -- not ours: LMDB prints a stack for each commit the disk refuses, and whoever asked for the commit reports it.
   console.error = () => undefined;
   // A terminal and a service manager tell all processes; this one goes on until the other one has had it stopped.
@@ -165,6 +168,7 @@ function runProcess(port: Port, options: PipelineOptions): void {
   let pipeline: Pipeline | undefined;
   const call = calls(port, {
     open: async () => {
+      const before = new Set(threads());
       pipeline = await openPipeline(options, {
         log: {
           put: async (records) => { await call('put', records); },
@@ -173,6 +177,8 @@ function runProcess(port: Port, options: PipelineOptions): void {
         },
         report: (line) => { void call('report', line); },
       });
+      // The engine's own.
+      for (const thread of threads().filter((one) => !before.has(one))) setPriority(thread, BEHIND_DELIVERY);
     },
     begin: () => pipeline!.begin(),
     stop: () => pipeline!.stop(),
