@@ -79,9 +79,9 @@ const STORED_LOG = 1 / 7;
 /** What an hour's two queries read: of its own rows, of the hour's before, counted from the statements' columns (docs/cost.md). */
 const READ_OF_HOUR = 6.1;
 const READ_OF_BEFORE = 3.9;
-/** How often the queries after them read the hour's run (changes twice, hour_items, summary a little), and changes the committed one. */
-const READ_OF_RUN = 3.1;
-const READ_OF_COMMITTED = 2;
+/** How often the queries after them read the hour's run (changes, hour_items, summary a little), and changes the committed one. */
+const READ_OF_RUN = 2.1;
+const READ_OF_COMMITTED = 1;
 /** What a day's query reads of each run: once, and its sketches again. */
 const READ_OF_DAY = 1.1;
 /** Local days at any moment on Earth, and the hours a day's task finds committed, on average. */

@@ -15,8 +15,8 @@ import type { TaskQueue } from './tasks.ts';
 
 /** Records, and about as many characters, of one round; they become one file an hour, so rounds should not be small. */
 const ROUND = { records: 100_000, chars: 64_000_000 };
-/** Records, and about as many characters, transformed and held at once. */
-const SLICE = { records: 250, chars: 4_000_000 };
+/** Records, and about as many characters, transformed at once; so many more are held, on their way to the files. */
+const SLICE = { records: 1_000, chars: 4_000_000 };
 
 const compress = promisify<string, { level: number }, Buffer>(gzip);
 
@@ -51,6 +51,8 @@ export async function deliverRound(ports: DeliverPorts): Promise<boolean> {
   const round: Round = {
     raw: new GrowingFile(`${aside}.raw`), failed: new GrowingFile(`${aside}.failed`), rows: new Map(), received: new Set(), replayed: new Set(), failures: 0,
   };
+  // What a slice brings is written while the next one is transformed: beside much else each write waits for its turn.
+  let writing = Promise.resolve();
   try {
     let last: number | undefined;
     let left = ROUND;
@@ -59,27 +61,30 @@ export async function deliverRound(ports: DeliverPorts): Promise<boolean> {
       if (slice.length === 0) break;
       last = slice.at(-1)!.position;
       left = { records: left.records - slice.length, chars: left.chars - charsOf(slice) };
-      await Promise.all([keepRaw(slice, round), deliverSlice(slice, round, aside, ports)]);
+      const texts = await transformSlice(slice, round, ports);
+      await writing;
+      writing = writeSlice(slice, texts, round, aside);
+      // Whether it was written is asked once, when the next slice has come so far.
+      writing.catch(() => undefined);
       await nextTurn();
     }
     if (last === undefined) return false;
+    await writing;
     await finish(round, String(last).padStart(16, '0'), ports);
     await log.checkpoint(last);
     return log.oldest() !== undefined && (left.records <= 0 || left.chars <= 0);
   } finally {
+    await writing.catch(() => undefined);
     await Promise.all([round.raw, round.failed, ...round.rows.values()].map((file) => file.close()));
   }
 }
 
-/** What is not well-formed Unicode is no JSON and goes to `failed/` anyway. */
-async function keepRaw(slice: readonly LogRecord[], { raw }: Round): Promise<void> {
-  const kept = slice.filter(({ data }) => !isReplay(data)).map(({ data }) => `${data}\n`);
-  if (kept.length > 0) await raw.append(await compress(kept.join(''), { level: 2 }));
-}
+/** What a slice brings: lines for the files of hours, and of records that could not become rows. */
+interface Texts { rows: Map<Hour, string[]>; failures: string[] }
 
-async function deliverSlice(slice: readonly LogRecord[], round: Round, aside: string, ports: DeliverPorts): Promise<void> {
+async function transformSlice(slice: readonly LogRecord[], round: Round, ports: DeliverPorts): Promise<Texts> {
   const failures: string[] = [];
-  const lines = new Map<Hour, string[]>();
+  const rows = new Map<Hour, string[]>();
   const delivered = await transform(slice.map(({ data }) => data), ports);
   delivered.forEach((result, i) => {
     const { data } = slice[i]!;
@@ -91,17 +96,31 @@ async function deliverSlice(slice: readonly LogRecord[], round: Round, aside: st
     const { dt, hr } = result.partition;
     const hour: Hour = `${dt}T${hr}`;
     (isReplay(data) ? round.replayed : round.received).add(hour);
-    const before = lines.get(hour);
+    const before = rows.get(hour);
     if (before) before.push(...result.rows);
-    else lines.set(hour, [...result.rows]);
+    else rows.set(hour, [...result.rows]);
   });
   round.failures += failures.length;
-  if (failures.length > 0) await round.failed.append(`${failures.join('\n')}\n`);
-  for (const [hour, rows] of lines) {
+  return { rows, failures };
+}
+
+async function writeSlice(slice: readonly LogRecord[], { rows, failures }: Texts, round: Round, aside: string): Promise<void> {
+  const appends = [keepRaw(slice, round)];
+  if (failures.length > 0) appends.push(round.failed.append(`${failures.join('\n')}\n`));
+  for (const [hour, lines] of rows) {
     const file = round.rows.get(hour) ?? new GrowingFile(`${aside}.${hour.replace('T', '.')}`);
     round.rows.set(hour, file);
-    await file.append(`${rows.join('\n')}\n`);
+    appends.push(file.append(`${lines.join('\n')}\n`));
   }
+  const outcomes = await Promise.allSettled(appends);
+  // Only when none of them runs any more: the files are closed then.
+  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+}
+
+/** What is not well-formed Unicode is no JSON and goes to `failed/` anyway. */
+async function keepRaw(slice: readonly LogRecord[], { raw }: Round): Promise<void> {
+  const kept = slice.filter(({ data }) => !isReplay(data)).map(({ data }) => `${data}\n`);
+  if (kept.length > 0) await raw.append(await compress(kept.join(''), { level: 2 }));
 }
 
 /** Brings what a round made to its places, and announces the hours. */
