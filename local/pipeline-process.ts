@@ -4,7 +4,7 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
-import { constants, setPriority } from 'node:os';
+import { setPriority } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Store, StoreItem } from '../core/ports.ts';
 import { Problem } from '../core/problem.ts';
@@ -74,7 +74,12 @@ const RETRY_AFTER_S = '2';
 interface Started { child: ChildProcess; call: Call; exit: Promise<[code: number | null, signal: NodeJS.Signals | null]> }
 
 function startProcess(options: PipelineOptions, { log, report }: Outside): Started {
-  const child = fork(import.meta.filename, [JSON.stringify(options)], { env: { UV_THREADPOOL_SIZE: POOL, ...process.env }, serialization: 'advanced' });
+  const child = fork(import.meta.filename, [JSON.stringify(options)], {
+    env: { UV_THREADPOOL_SIZE: POOL, ...process.env },
+    // Threads that help the garbage collector would have the lower priority, and the thread that waits for them with it.
+    execArgv: [...process.execArgv, '--single-threaded-gc'],
+    serialization: 'advanced',
+  });
   const call = calls(child, {
     report: async (line: string) => { report(line); },
     put: (records: string[]) => log.put(records),
@@ -146,19 +151,22 @@ export async function openPipelineProcess(options: PipelineOptions, outside: Out
   };
 }
 
-/** On Linux each thread has a priority of its own, which those that it starts inherit; elsewhere the process has one. */
-function threads(): number[] {
-  return process.platform === 'linux' ? readdirSync('/proc/self/task').map(Number) : [0];
-}
+/**
+ * Below the doors, and whoever else waits for an answer: delivery, which has this thread; and below delivery the engine and
+ * what else is done in threads. Queries take all they get, and the log would grow meanwhile.
+ */
+const PRIORITY = { delivery: 5, threads: 15 };
 
-/** Below the doors, and whoever else waits for an answer. */
-const BEHIND_DOORS = constants.priority.PRIORITY_BELOW_NORMAL;
-/** Below delivery: queries take all they get, and the log would grow meanwhile. Who waits for a query helps it, but as one thread. */
-const BEHIND_DELIVERY = constants.priority.PRIORITY_LOW;
+/** On Linux each thread has a priority of its own, which those that it starts inherit; elsewhere the process has one. */
+function lowerPriority(): void {
+  setPriority(PRIORITY.delivery);
+  if (process.platform !== 'linux') return;
+  for (const thread of readdirSync('/proc/self/task').map(Number)) if (thread !== process.pid) setPriority(thread, PRIORITY.threads);
+}
 
 /** The process's side. */
 function runProcess(port: Port, options: PipelineOptions): void {
-  for (const thread of threads()) setPriority(thread, BEHIND_DOORS);
+  lowerPriority();
   // eslint-disable-next-line no-console -- not ours: LMDB prints a stack for each commit the disk refuses, and whoever asked for the commit reports it.
   console.error = () => undefined;
   // A terminal and a service manager tell all processes; this one goes on until the other one has had it stopped.
@@ -168,7 +176,6 @@ function runProcess(port: Port, options: PipelineOptions): void {
   let pipeline: Pipeline | undefined;
   const call = calls(port, {
     open: async () => {
-      const before = new Set(threads());
       pipeline = await openPipeline(options, {
         log: {
           put: async (records) => { await call('put', records); },
@@ -177,8 +184,6 @@ function runProcess(port: Port, options: PipelineOptions): void {
         },
         report: (line) => { void call('report', line); },
       });
-      // The engine's own.
-      for (const thread of threads().filter((one) => !before.has(one))) setPriority(thread, BEHIND_DELIVERY);
     },
     begin: () => pipeline!.begin(),
     stop: () => pipeline!.stop(),
