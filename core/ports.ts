@@ -32,9 +32,12 @@ export interface Store {
 }
 
 /** The statements of `sql/`, by file name. */
-export type Statement = 'steps' | 'hours' | 'changes' | 'hour_items' | 'summary' | 'slices' | 'days' | DifferenceStatement;
+export type Statement = 'steps' | 'hours' | 'changes' | 'hour_items' | 'summary' | 'slices' | 'days' | 'hour_slices' | DifferenceStatement;
 /** Those of core/difference.ts. */
 export type DifferenceStatement = 'day_values' | 'day_items' | 'copies' | 'touched' | 'touched_files' | 'affected' | 'doubts' | 'differences' | 'difference_changes' | 'grown';
+
+/** Sites from the first one up to another, which is not among them, in the order of code points; '' as the end is behind all of them. */
+export interface SiteSlice { first: string; end: string }
 
 /** A statement with the values of its named parameters. Values are our own (dates, run names), never a client's. */
 export interface Query {
@@ -54,6 +57,11 @@ export interface Query {
     day_values?: readonly string[];
     changes?: readonly string[];
   };
+  /**
+   * It is run for each of these slices alone, on what it reads of their sites, one after the other; each makes a part. Only of
+   * a lake that tells files apart, and only where no row is of two sites, nor depends on another one's.
+   */
+  slices?: readonly SiteSlice[];
   parameters: Readonly<Record<string, string | number | readonly string[]>>;
 }
 

@@ -19,6 +19,14 @@ const DAY_VALUES_KEPT_MS = 3 * DAY_MS;
 /** Values kept of a dimension for a local day; the rest is added up under `(other)`. */
 export const TOP_VALUES = 100;
 
+/** When an hour that is counted whole is counted in slices of its sites: what a query sorts at once then fits into memory. */
+export interface Slicing {
+  /** So many bytes the hour and the one before it have to be. */
+  from: number;
+  /** Rows of a slice, of both hours. It ends with the site that reaches them, so one of large sites has more. */
+  rows: number;
+}
+
 export interface RollupPorts {
   lake: Lake;
   registry: Store;
@@ -28,6 +36,8 @@ export interface RollupPorts {
   sitesAtOnce: number;
   /** When an hour is counted by difference; absent: never. */
   difference?: Pays;
+  /** When an hour is counted in slices, in a lake that tells its files apart; absent: never. */
+  slicing?: Slicing;
   clock: Clock;
 }
 
@@ -119,7 +129,7 @@ async function rollUpHour(task: HourTask, ports: RollupPorts): Promise<number> {
   const before = await readCommit(registry, hour);
   const run = await newRun(ports, hour);
   // Before anything is counted: what is added meanwhile is left to the next time.
-  const files = ports.difference === undefined ? undefined : await lake.byFile?.files(withHourBefore(hour).partitions);
+  const files = ports.difference === undefined && ports.slicing === undefined ? undefined : await lake.byFile?.files(withHourBefore(hour).partitions);
   const { changes, adds } = await count(task, run, before, files, ports);
   const days = new Set<LocalDay>();
   for (const part of changes) for await (const { local_day } of lake.rows(part)) days.add(String(local_day));
@@ -155,7 +165,7 @@ async function count(
   task: HourTask, run: Run, before: Commit, files: readonly EventFile[] | undefined, ports: RollupPorts,
 ): Promise<{ changes: string[]; adds?: Adds }> {
   const { hour, recompute, whole } = task;
-  const { lake, registry, difference } = ports;
+  const { lake, registry, difference, slicing } = ports;
   if (files && difference !== undefined && before.run !== undefined && !recompute && whole === undefined) {
     const growth = await growthSince(before.run, files, countedBy(hour, lake), difference, registry);
     const asked = { hour, run, committed: before.run, pending: before.pending, queries: (name: Run) => hourQueries(hour, name), visitGapMs: VISIT_GAP_MS };
@@ -163,14 +173,16 @@ async function count(
     if (growth) await removeWays(run, lake);
     if (changes) return { changes, adds: 'differences' };
   }
+  const sliced = files && slicing && await slicesOfHour(hour, run, files, slicing, lake);
   for (const { reads, ...query } of hourQueries(hour, run)) {
     const only = files && { files: { before: files.map(({ name }) => name), added: [] } };
-    await lake.unload({ ...query, reads: { ...reads, ...only } }, `${query.statement}/run=${run}`);
+    await lake.unload({ ...query, ...sliced, reads: { ...reads, ...only } }, `${query.statement}/run=${run}`);
   }
   await lake.remove(`steps/run=${run}`);
   const committed = committedOf(before);
   const changes = await lake.unload({
     statement: 'changes',
+    ...sliced,
     reads: { hours: [run, ...committed], changes: before.pending },
     parameters: { run, committed, pending: before.pending, whole: whole === undefined ? [] : [run, ...committed] },
   }, `changes/run=${run}`);
@@ -196,6 +208,19 @@ export function hourQueries(hour: Hour, run: Run): Query[] {
     { statement: 'steps', reads: { events }, parameters: { ...parameters, look_back_from: startOf(hourAfter(hour, -1)), visit_gap_ms: VISIT_GAP_MS } },
     { statement: 'hours', reads: { steps: [run], events }, parameters: { ...parameters, run, exact_visitors: EXACT } },
   ];
+}
+
+/**
+ * The slices in which an hour is counted, for its queries; undefined where it is small enough to be counted at once. All sites
+ * are in one of them, also those that have nothing in these files any more.
+ * @param files those of the hour and the one before it
+ */
+export async function slicesOfHour(hour: Hour, run: Run, files: readonly EventFile[], { from, rows }: Slicing, lake: Lake): Promise<Required<Pick<Query, 'slices'>> | undefined> {
+  if (files.reduce((sum, { bytes }) => sum + bytes, 0) < from) return undefined;
+  const { partitions: events, parameters } = withHourBefore(hour);
+  const reads = { events, files: { before: files.map(({ name }) => name), added: [] } };
+  const starts = await startsOf({ statement: 'hour_slices', reads, parameters: { ...parameters, slice_rows: rows } }, run, lake);
+  return starts.length < 2 ? undefined : { slices: starts.map((first, i) => ({ first: i === 0 ? '' : first, end: starts[i + 1] ?? '' })) };
 }
 
 async function summarize(run: Run, { lake }: RollupPorts): Promise<Summary> {
@@ -237,7 +262,7 @@ async function sendOwedDays(hour: Hour, recompute: boolean, { registry, tasks }:
 }
 
 async function rollUpDay(day: LocalDay, ports: RollupPorts): Promise<number> {
-  const { lake, registry, load, difference } = ports;
+  const { lake, registry, load, sitesAtOnce, difference } = ports;
   const noted = await registry.range('owed', `${day}#`, `${day}#${LAST}`);
   if (noted.length === 0) return 0;
   const { from, to } = hoursOfLocalDay(day);
@@ -250,7 +275,7 @@ async function rollUpDay(day: LocalDay, ports: RollupPorts): Promise<number> {
   const run = await newRun(ports);
   const sparing = owed.some(({ whole }) => whole === true);
   const values = difference && await addUpDay(day, run, owed.map((item) => ({ run: item.run as Run, ...(item.adds !== undefined && { adds: item.adds as Adds }) })), runs, ports);
-  const starts = await slices(day, changed, run, ports);
+  const starts = await startsOf({ statement: 'slices', reads: { changes: changed }, parameters: { day, changed_runs: changed, sites: sitesAtOnce } }, run, lake);
   let items = 0;
   for (const [i, first_site] of starts.entries()) {
     const parameters = { day, runs, changed_runs: changed, top: TOP_VALUES, first_site, end_site: starts[i + 1] ?? '' };
@@ -267,10 +292,9 @@ async function rollUpDay(day: LocalDay, ports: RollupPorts): Promise<number> {
   return items;
 }
 
-/** The sites with which the slices of a day's changed sites begin, in order. */
-async function slices(day: LocalDay, changed: readonly Run[], run: Run, { lake, sitesAtOnce }: RollupPorts): Promise<string[]> {
+/** The sites with which slices begin, which a query finds, in order. */
+async function startsOf(query: Query, run: Run, lake: Lake): Promise<string[]> {
   const starts: string[] = [];
-  const query: Query = { statement: 'slices', reads: { changes: changed }, parameters: { day, changed_runs: changed, sites: sitesAtOnce } };
   for (const part of await lake.unload(query, `items/run=${run}`)) for await (const { site_id } of lake.rows(part)) starts.push(String(site_id));
   // In the order of code points, as both engines compare: site ids are ASCII.
   return starts.sort();

@@ -9,7 +9,7 @@ import { DuckDBInstance, type DuckDBConnection } from '@duckdb/node-api';
 import { ROW_COLUMNS, type ColumnType } from '../core/event.ts';
 import { partitionOf, partitionPath, type Partition } from '../core/hour.ts';
 import { CHANGE_COLUMNS, HOUR_COLUMNS, STEP_COLUMNS } from '../core/metrics.ts';
-import type { Lake, Query } from '../core/ports.ts';
+import type { Lake, Query, SiteSlice } from '../core/ports.ts';
 import { render } from '../core/sql.ts';
 import { filesIn, moveIntoPlace, removeAll } from './files.ts';
 
@@ -85,29 +85,32 @@ export async function duckdbLake(folder: string, { enginePath, temporary, memory
     }
   }
 
-  /** A view over files, or an empty one where there are none. */
-  async function view(connection: DuckDBConnection, name: string, columns: Columns, files: readonly string[], keys: Columns): Promise<void> {
+  /** What a view over files has, or an empty one where there are none. */
+  function selectOf(columns: Columns, files: readonly string[], keys: Columns): string {
     const empty = Object.entries({ ...columns, ...keys }).map(([column, type]) => `cast(null as ${DUCKDB_TYPES[type]}) as ${column}`);
-    await connection.run(`create temp view ${name} as ${files.length === 0 ? `select ${empty.join(', ')} where false` : `select * from ${parquet(files, keys)}`}`);
+    return files.length === 0 ? `select ${empty.join(', ')} where false` : `select * from ${parquet(files, keys)}`;
   }
 
-  /** The view `events` over files that are told apart. Two readings: a filter on `added` leaves one of them out. */
-  async function viewOfFiles(connection: DuckDBConnection, { before, added }: NonNullable<Query['reads']['files']>): Promise<void> {
+  /** What the view `events` has over files that are told apart. Two readings: a filter on `added` leaves one of them out. */
+  function selectOfFiles({ before, added }: NonNullable<Query['reads']['files']>): string {
     const read = (names: readonly string[], columns: string) =>
       (names.length === 0 ? [] : [`select *, ${columns} from ${parquet(names.map((name) => join(folder, name)), PARTITION_COLUMNS)}`]);
     const selects = [...read(before, 'false as added, file_index as file'), ...read(added, 'true as added, null as file')];
-    if (selects.length === 0) await view(connection, 'events', { ...ROW_COLUMNS, added: 'boolean', file: 'bigint' }, [], PARTITION_COLUMNS);
-    else await connection.run(`create temp view events as ${selects.join(' union all by name ')}`);
+    return selects.length === 0 ? selectOf({ ...ROW_COLUMNS, added: 'boolean', file: 'bigint' }, [], PARTITION_COLUMNS) : selects.join(' union all by name ');
   }
 
-  async function prepareViews(connection: DuckDBConnection, { events, files, affected, ...runs }: Query['reads']): Promise<void> {
+  /** Makes the views that a query reads, of a slice's sites alone if there is one. */
+  async function prepareViews(connection: DuckDBConnection, { events, files, affected, ...runs }: Query['reads'], slice?: SiteSlice): Promise<void> {
+    const view = async (name: string, select: string) => {
+      await connection.run(`create temp view ${name} as ${slice ? `select * from (${select}) where ${inSlice(slice)}` : select}`);
+    };
     const ofRuns = async (name: string, columns: Columns, of: string, names: readonly string[]) =>
-      view(connection, name, columns, await filesOf(folder, names.map((run) => `${of}/run=${run}`)), { run: 'string' });
+      view(name, selectOf(columns, await filesOf(folder, names.map((run) => `${of}/run=${run}`)), { run: 'string' }));
     if (affected) {
       await ofRuns('affected', ROW_COLUMNS, 'affected', [affected.run]);
-      await connection.run(`create temp view events as select * from affected ${affected.added ? '' : 'where not added'}`);
-    } else if (files) await viewOfFiles(connection, files);
-    else if (events) await view(connection, 'events', ROW_COLUMNS, await filesOf(folder, events.map(eventsPath)), PARTITION_COLUMNS);
+      await view('events', `select * from affected ${affected.added ? '' : 'where not added'}`);
+    } else if (files) await view('events', selectOfFiles(files));
+    else if (events) await view('events', selectOf(ROW_COLUMNS, await filesOf(folder, events.map(eventsPath)), PARTITION_COLUMNS));
     for (const [name, columns] of Object.entries(RUN_COLUMNS)) {
       const named = runs[name as keyof typeof RUN_COLUMNS];
       if (named) await ofRuns(name, columns, name, named);
@@ -115,18 +118,21 @@ export async function duckdbLake(folder: string, { enginePath, temporary, memory
   }
 
   return {
-    async unload({ statement, reads, parameters }, prefix) {
+    async unload({ statement, reads, slices = [undefined], parameters }, prefix) {
       const sql = render(statements.get(statement)!, parameters);
       const written = aside();
       await mkdir(written, { recursive: true });
-      await connected(async (connection) => {
-        await prepareViews(connection, reads);
-        await connection.run(`copy (${sql}) to ${text(join(written, 'part-0.parquet'))} (${PARQUET_OF_RUN})`);
-      });
+      const parts = slices.map((slice, i) => ({ slice, name: `part-${i}.parquet` }));
+      for (const { slice, name } of parts) {
+        await connected(async (connection) => {
+          await prepareViews(connection, reads, slice);
+          await connection.run(`copy (${sql}) to ${text(join(written, name))} (${PARQUET_OF_RUN})`);
+        });
+      }
       const target = join(folder, prefix);
       await removeAll(target);
       await moveIntoPlace(written, target);
-      return [`${prefix}/part-0.parquet`];
+      return parts.map(({ name }) => `${prefix}/${name}`);
     },
 
     async *rows(part) {
@@ -209,6 +215,11 @@ function parquet(files: readonly string[], keys: Columns): string {
 
 function eventsPath(partition: Partition): string {
   return `events/${partitionPath(partition)}`;
+}
+
+/** Whether a row is of a slice's sites, in SQL. Texts are compared byte by byte, which is the order of code points. */
+function inSlice({ first, end }: SiteSlice): string {
+  return `site_id >= ${text(first)}${end === '' ? '' : ` and site_id < ${text(end)}`}`;
 }
 
 /** A list of texts as one text, in SQL: how many there are and the texts, with U+001E between all; -1 where one is null. */

@@ -1,4 +1,5 @@
-// Counting by difference against counting whole: whatever is added to an hour, both give the same run, and write the same items.
+// Counting by difference, and in slices of sites, against counting whole and at once: whatever is added to an hour, all give the
+// same run, and write the same items.
 import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,7 +10,7 @@ import { hourAfter, type Hour } from '../../core/hour.ts';
 import { isSame } from '../../core/items.ts';
 import { loaderOf } from '../../core/load.ts';
 import type { HourTask, Lake, Statement, Store, StoreItem, Task } from '../../core/ports.ts';
-import { readCommits, removeOldRuns, runTask, tasksFor, type RollupPorts } from '../../core/rollup.ts';
+import { readCommits, removeOldRuns, runTask, tasksFor, type RollupPorts, type Slicing } from '../../core/rollup.ts';
 import { EXACT } from '../../core/sketch.ts';
 import { duckdbLake } from '../../local/lake.ts';
 import { chanceOf, type Chance } from '../chance.ts';
@@ -19,8 +20,8 @@ import { BROWSER, temporaryFolder } from '../process.ts';
 
 const ALWAYS: Pays = { from: 0, added: 1 };
 
-/** A rollup of its own over the pipeline's rows: by difference where that can be, or never. */
-async function openRollup(t: TestContext, { lakeFolder, clock }: Pipeline, difference?: Pays, exact_visitors = EXACT) {
+/** A rollup of its own over the pipeline's rows: by difference where that can be, or never; in slices of sites, or never. */
+async function openRollup(t: TestContext, { lakeFolder, clock }: Pipeline, difference?: Pays, exact_visitors = EXACT, slicing?: Slicing) {
   const folder = temporaryFolder();
   mkdirSync(join(folder, 'lake'));
   mkdirSync(join(lakeFolder, 'events'), { recursive: true });
@@ -29,11 +30,14 @@ async function openRollup(t: TestContext, { lakeFolder, clock }: Pipeline, diffe
   t.after(() => lake.close());
   const [registry, metrics] = [new MemoryStore(), new MemoryStore()];
   const statements: Statement[] = [];
+  /** Of each query that was carried out in slices, how many. */
+  const slices: number[] = [];
   const written = new Set<string>();
   const noted: Lake = {
     ...lake,
     unload(query, prefix) {
       statements.push(query.statement);
+      if (query.slices) slices.push(query.slices.length);
       return lake.unload('exact_visitors' in query.parameters ? { ...query, parameters: { ...query.parameters, exact_visitors } } : query, prefix);
     },
   };
@@ -42,10 +46,10 @@ async function openRollup(t: TestContext, { lakeFolder, clock }: Pipeline, diffe
     await metrics.put(items);
   };
   const load = loaderOf({ lake, metrics: { get: metrics.get.bind(metrics), put } });
-  const ports: RollupPorts = { lake: noted, registry, load, sitesAtOnce: 10_000, ...(difference && { difference }), clock, tasks: { send: async () => undefined, parked: async () => [] } };
+  const ports: RollupPorts = { lake: noted, registry, load, sitesAtOnce: 10_000, ...(difference && { difference }), ...(slicing && { slicing }), clock, tasks: { send: async () => undefined, parked: async () => [] } };
 
   return {
-    folder: join(folder, 'lake'), lake, registry, metrics, ports,
+    folder: join(folder, 'lake'), lake, registry, metrics, ports, slices,
     /** Carries out the hours that are due, and their days; resolves to what was asked, and which items were written. */
     async rollUp(hours: readonly Hour[], more: Partial<HourTask> = {}) {
       statements.length = 0;
@@ -63,7 +67,8 @@ async function openRollup(t: TestContext, { lakeFolder, clock }: Pipeline, diffe
       const run = (await readCommits(registry, hour, hour)).get(hour)?.run;
       const lines: string[] = [];
       const plain = (_: string, value: unknown) => (typeof value === 'bigint' ? String(value) : value);
-      if (run !== undefined) for await (const row of lake.rows(`hours/run=${run}/part-0.parquet`)) lines.push(JSON.stringify(row, plain));
+      const parts = run === undefined ? [] : readdirSync(join(folder, 'lake', 'hours', `run=${run}`));
+      for (const part of parts) for await (const row of lake.rows(`hours/run=${run}/${part}`)) lines.push(JSON.stringify(row, plain));
       return lines.sort();
     },
   };
@@ -163,6 +168,53 @@ for (const seed of SEEDS) {
     assert.equal(times('touched'), times('grown'));
   });
 }
+
+// ---- In slices of sites
+
+/** Ids that begin as others do, and go on with what sorts before or behind letters; of sites that are of uneven size. */
+const IDS = ['a', 'a', 'a', 'a', 'a', 'a-', 'a--', 'a-b', 'a-b', 'a0', 'aa', 'ab', 'ab', 'ab-', 'b', '0', '0-', 'z'.repeat(63)];
+
+for (const [seed, difference] of (process.env.CI ? [[1], [2], [3], [4, ALWAYS], [5, ALWAYS]] : [[1], [4, ALWAYS]]) as [number, Pays?][]) {
+  test(`Whatever hours have, counted in slices of sites they are what they are counted at once${difference ? ', also where later it is by difference' : ''} (seed ${seed})`, async (t) => {
+    const chance = chanceOf(seed);
+    const pipeline = await openPipeline(t, '2026-03-10T21:00:00Z');
+    // One becomes known only later: until then its events are those of `_unknown`, with the keys that they have from then on.
+    const late = chance.of(['a-b', 'ab', '0']);
+    for (const [i, id] of [...new Set(IDS)].entries()) if (id !== late) await pipeline.site(id, ZONES[i % ZONES.length]);
+    const rows = 5 + chance.upTo(40);
+    const sliced = await openRollup(t, pipeline, difference, 6, { from: 0, rows });
+    const whole = await openRollup(t, pipeline, undefined, 6);
+    const chunks = chunksOf(chance, IDS, 3, 60);
+    for (const [i, records] of [...chunks, chunks[0]!].entries()) {
+      if (i === 2) await pipeline.site(late);
+      await pipeline.log.put(records);
+      const hours = new Set<Hour>();
+      await pipeline.deliver({ announce: async (announced) => { for (const hour of announced) hours.add(hour); } });
+      const [one, other] = [await sliced.rollUp([...hours].sort()), await whole.rollUp([...hours].sort())];
+      assert.deepEqual(await differences(sliced, whole, HOURS), [], `chunk ${i}`);
+      assert.deepEqual(one.written, other.written, `chunk ${i}`);
+    }
+    t.diagnostic(`slices of ${rows} rows: ${sliced.slices.join(', ')}`);
+    assert.ok(Math.max(...sliced.slices) > 2);
+  });
+}
+
+test('A site that vanished from an hour vanishes when that is counted in slices, whichever it would be in', async (t) => {
+  const pipeline = await openPipeline(t, '2026-03-10T21:00:00Z');
+  for (const id of ['0', 'a', 'b', 'c', 'z']) await pipeline.site(id);
+  const sliced = await openRollup(t, pipeline, undefined, EXACT, { from: 0, rows: 1 });
+  const whole = await openRollup(t, pipeline);
+  const partition = join(pipeline.lakeFolder, 'events', 'dt=2026-03-10', 'hr=18');
+  for (const sites of [['0', 'a', 'b', 'c', 'z'], ['a', 'c']]) {
+    rmSync(partition, { recursive: true, force: true });
+    await pipeline.log.put(sites.map((site) => request(site, 0, [view('ann')])));
+    await pipeline.deliver({ announce: async () => undefined });
+    const [one, other] = [await sliced.rollUp([HOUR]), await whole.rollUp([HOUR])];
+    assert.deepEqual(await differences(sliced, whole, HOURS), []);
+    assert.deepEqual(one.written, other.written);
+  }
+  assert.deepEqual(sliced.slices, [5, 5, 5, 2, 2, 2]);
+});
 
 // ---- One hour, to which something is added
 

@@ -1,10 +1,13 @@
 // What the lake gives of its rows: lists of texts come from the engine as one text each, and are lists again.
 import assert from 'node:assert/strict';
-import { readdirSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { DuckDBInstance } from '@duckdb/node-api';
-import type { ResultRow } from '../../core/ports.ts';
+import { rowJson } from '../../core/deliver/row.ts';
+import { partitionOf, type Hour } from '../../core/hour.ts';
+import type { Query, ResultRow } from '../../core/ports.ts';
+import { hourQueries, slicesOfHour } from '../../core/rollup.ts';
 import { duckdbLake } from '../../local/lake.ts';
 import { openPipeline } from '../pipeline.ts';
 import { BROWSER, temporaryFolder } from '../process.ts';
@@ -27,8 +30,68 @@ async function openLake(t: TestContext) {
     lake.close();
   });
   const write = async (part: string, select: string) => { await connection.run(`copy (${select}) to '${join(folder, part).replaceAll("'", "''")}' (format parquet)`); };
-  return { lake, write };
+  return { folder, lake, write };
 }
+
+const HOUR: Hour = '2026-03-10T12';
+
+/** A lake in which sites have so many refused events in an hour, in a file each; and that hour's queries. */
+async function openHour(t: TestContext, sizes: Record<string, number>) {
+  const { folder, lake } = await openLake(t);
+  let event_key = 0n;
+  for (const [i, [site_id, size]] of Object.entries(sizes).entries()) {
+    const lines = Array.from({ length: size }, () => `${rowJson({
+      site_id, event_key: event_key++, name: 'page_view', ts: Date.parse(`${HOUR}:00:00Z`), quarter: 0, local_day: '2026-03-10', quantity: 1,
+      bot: false, rejected: 'bad_value', via: 'beacon', received_at: 0, processed_at: 0, v: 1,
+    })}\n`);
+    const file = join(folder, 'lines.ndjson');
+    writeFileSync(file, lines.join(''));
+    await lake.addEvents(file, partitionOf(HOUR), `file-${i}`);
+  }
+  const files = await lake.byFile!.files([partitionOf(HOUR)]);
+  const [steps, hours] = hourQueries(HOUR, 'run').map((query): Query => ({ ...query, reads: { ...query.reads, files: { before: files.map(({ name }) => name), added: [] } } })) as [Query, Query];
+  return { lake, files, steps, hours };
+}
+
+// In the order of code points: a hyphen, digits, capitals, _, small letters.
+const SIZES = { '-': 1, '0': 2, 'A': 1, 'B': 3, '_unknown': 1, 'a': 9, 'a-b': 1, 'aB': 1, 'a_b': 1, 'ab': 1, 'b': 2, 'b-': 5, 'z': 1 };
+
+test('An hour is cut where sites reach a multiple of the rows; one that is small, or of few rows, is not', async (t) => {
+  const { lake, files } = await openHour(t, SIZES);
+  const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
+  const slices = async (from: number, rows: number) => (await slicesOfHour(HOUR, 'run', files, { from, rows }, lake))?.slices.map(({ first, end }) => `${first}…${end}`);
+  // Rows before each: 0, 1, 3, 4, 7, 8, 17, 18, 19, 20, 21, 23, 28; 29 in all.
+  assert.deepEqual(await slices(0, 4), ['…B', 'B…a', 'a…a-b', 'a-b…ab', 'ab…z', 'z…']);
+  assert.deepEqual(await slices(0, 10), ['…a-b', 'a-b…ab', 'ab…']);
+  assert.deepEqual(await slices(bytes, 28), ['…z', 'z…']);
+  assert.equal(await slices(0, 29), undefined);
+  assert.equal(await slices(bytes + 1, 4), undefined);
+});
+
+test('What is run in slices makes a part of each, of its sites alone, which are compared by code points and read whole', async (t) => {
+  const { lake, steps, hours } = await openHour(t, SIZES);
+  const slices = [{ first: '', end: 'B' }, { first: 'B', end: 'a' }, { first: 'a', end: 'a-b' }, { first: 'a-b', end: 'b' }, { first: 'b', end: 'c' }, { first: 'c', end: 'y' }, { first: 'y', end: '' }];
+  await lake.unload({ ...steps, slices }, 'steps/run=run');
+  const parts = await lake.unload({ ...hours, slices }, 'hours/run=run');
+  assert.deepEqual(parts, slices.map((_, i) => `hours/run=run/part-${i}.parquet`));
+  const rejected = async (part: string) => Object.fromEntries((await all(lake.rows(part))).filter(({ dimension }) => dimension === '').map((row): [string, number] => [String(row.site_id), Number(row.rejected)]));
+  assert.deepEqual(await Promise.all(parts.map(rejected)), [{ '-': 1, '0': 2, 'A': 1 }, { B: 3, _unknown: 1 }, { a: 9 }, { 'a-b': 1, 'aB': 1, 'a_b': 1, 'ab': 1 }, { 'b': 2, 'b-': 5 }, {}, { z: 1 }]);
+  const [part] = await lake.unload({ statement: 'summary', reads: { hours: ['run'] }, parameters: { run: 'run' } }, 'items/run=run');
+  assert.deepEqual((await all(lake.rows(part!))).map(({ sites, rejected }) => [Number(sites), Number(rejected)]), [[13, 29]]);
+  // At once again, in place of all parts.
+  assert.deepEqual(await lake.unload(hours, 'hours/run=run'), ['hours/run=run/part-0.parquet']);
+  assert.deepEqual(await rejected('hours/run=run/part-0.parquet'), SIZES);
+  await assert.rejects(all(lake.rows('hours/run=run/part-1.parquet')));
+});
+
+test('What dies in its second slice leaves what was there before', async (t) => {
+  const { lake, steps } = await openHour(t, SIZES);
+  const [part] = await lake.unload(steps, 'steps/run=run');
+  const dying = { get first(): string { throw new Error('died'); }, end: '' };
+  await assert.rejects(lake.unload({ ...steps, slices: [{ first: '', end: 'a' }, dying] }, 'steps/run=run'), /^Error: died$/);
+  assert.equal((await all(lake.rows(part!))).length, 29);
+  await assert.rejects(all(lake.rows('steps/run=run/part-1.parquet')));
+});
 
 test('A list of texts has all of its texts, whatever they are: empty ones too, in an empty list none, and no list is null', async (t) => {
   const { lake, write } = await openLake(t);
