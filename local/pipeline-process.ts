@@ -28,7 +28,8 @@ function calls(port: Port, methods: Methods): Call {
   const waiting = new Map<number, { resolve: (result: unknown) => void; reject: (error: Error) => void }>();
   let count = 0;
   const send = (message: Message) => {
-    if (port.connected) port.send(message);
+    // What cannot be sent is told where somebody waits for it: the channel closes.
+    if (port.connected) port.send(message, () => undefined);
   };
   const answer = async (call: number, work: () => Promise<unknown>) => {
     try {
@@ -173,10 +174,10 @@ function runProcess(port: Port, options: PipelineOptions): void {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => undefined);
   // It holds the data folder, so it does not outlive the other one, however that ended. What is on disk is right at any moment.
   process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));
-  let pipeline: Pipeline | undefined;
+  let opened: Promise<Pipeline>;
   const call = calls(port, {
     open: async () => {
-      pipeline = await openPipeline(options, {
+      opened = openPipeline(options, {
         log: {
           put: async (records) => { await call('put', records); },
           checkpoint: async (position) => { await call('checkpoint', position); },
@@ -184,12 +185,14 @@ function runProcess(port: Port, options: PipelineOptions): void {
         },
         report: (line) => { void call('report', line); },
       });
+      await opened;
     },
-    begin: () => pipeline!.begin(),
-    stop: () => pipeline!.stop(),
-    put: (items: StoreItem[]) => pipeline!.registry.put(items),
-    create: ([item]: [StoreItem]) => pipeline!.registry.create(item),
-    remove: (keys: Parameters<Store['remove']>[0]) => pipeline!.registry.remove(keys),
+    // The first call is `open`; what comes before that is done waits for it.
+    begin: async () => (await opened).begin(),
+    stop: async () => (await opened).stop(),
+    put: async (items: StoreItem[]) => (await opened).registry.put(items),
+    create: async ([item]: [StoreItem]) => (await opened).registry.create(item),
+    remove: async (keys: Parameters<Store['remove']>[0]) => (await opened).registry.remove(keys),
   });
 }
 
