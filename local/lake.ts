@@ -65,6 +65,8 @@ export async function duckdbLake(folder: string, { enginePath, temporary, memory
     temp_directory: temporary,
     // Rows have no order, and keeping one costs memory.
     preserve_insertion_order: 'false',
+    // It would tell files apart by name, size and time, and parts of the same name follow one another within moments.
+    enable_external_file_cache: 'false',
     // Both would reach for the network.
     autoinstall_known_extensions: 'false',
     autoload_known_extensions: 'false',
