@@ -1,6 +1,8 @@
 // The engine on its own: what a limit is measured with, and what made-up data is written with.
 // before: bench/rollup.ts and others; next: DuckDB
+import { join } from 'node:path';
 import { DuckDBInstance, type DuckDBConnection } from '@duckdb/node-api';
+import { duckdbLake, type LocalLake } from '../local/lake.ts';
 
 /** The settings of local/pipeline.ts on a machine of two cores. */
 export const ENGINE = { memory: '2560MiB', threads: 2 };
@@ -15,6 +17,11 @@ export async function connected<T>(work: (connection: DuckDBConnection) => Promi
   } finally {
     instance.closeSync();
   }
+}
+
+/** Opens the lake of a folder as `npm start` does, with an engine that has nothing in memory of what another one read. */
+export function lakeIn(folder: string): Promise<LocalLake> {
+  return duckdbLake(join(folder, 'lake'), { enginePath: join(folder, 'engine.duckdb'), temporary: join(folder, 'temporary'), ...ENGINE });
 }
 
 /** A path as a text literal of SQL. */

@@ -8,11 +8,11 @@ import { countByDifference } from '../core/difference.ts';
 import { hourAfter, partitionOf } from '../core/hour.ts';
 import type { Task } from '../core/ports.ts';
 import { VISIT_GAP_MS, hourQueries, runTask, slicesOfHour } from '../core/rollup.ts';
-import { duckdbLake, type LocalLake } from '../local/lake.ts';
+import type { LocalLake } from '../local/lake.ts';
 import { openEnvironment } from '../local/lmdb.ts';
 import { SLICING } from '../local/rollup.ts';
 import { lmdbStore } from '../local/store.ts';
-import { ENGINE, connected, sqlFiles, sqlPath } from './engine.ts';
+import { ENGINE, connected, lakeIn, sqlFiles, sqlPath } from './engine.ts';
 import { HOUR, hourData, type HourSize } from './hour-data.ts';
 import { count, median, rowsOf, secondsSince, type BenchOptions, type Measurement } from './report.ts';
 import { PARTITIONS, fillLake, partitionPath, phase, portsOn, scan, timed, type Phase } from './rollup.ts';
@@ -47,9 +47,9 @@ export async function measure({ quick, rows }: BenchOptions): Promise<Measuremen
   return measurements;
 }
 
-/** Lends the lake in a folder, with an engine of its own: none has anything in memory of what another one read. */
+/** Lends the lake of a folder. */
 async function withLake<T>(folder: string, work: (lake: LocalLake) => Promise<T>): Promise<T> {
-  const lake = await duckdbLake(join(folder, 'lake'), { enginePath: join(folder, 'engine.duckdb'), temporary: join(folder, 'temporary'), ...ENGINE });
+  const lake = await lakeIn(folder);
   try {
     return await work(lake);
   } finally {

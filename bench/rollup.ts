@@ -10,11 +10,11 @@ import { hourAfter, partitionOf, startOf, type Partition } from '../core/hour.ts
 import { loaderOf } from '../core/load.ts';
 import type { Store, Task } from '../core/ports.ts';
 import { hourQueries, readCommits, runTask, type RollupPorts } from '../core/rollup.ts';
-import { duckdbLake, type LocalLake } from '../local/lake.ts';
+import type { LocalLake } from '../local/lake.ts';
 import { openEnvironment } from '../local/lmdb.ts';
 import { SITES_AT_ONCE } from '../local/rollup.ts';
 import { lmdbStore } from '../local/store.ts';
-import { ENGINE, connected, sqlFiles, sqlPath } from './engine.ts';
+import { ENGINE, connected, lakeIn, sqlFiles, sqlPath } from './engine.ts';
 import { HOUR, hourData, type HourSize } from './hour-data.ts';
 import { count, median, secondsSince, type BenchOptions, type Measurement } from './report.ts';
 
@@ -143,7 +143,7 @@ async function measureHour(quick: boolean): Promise<Measurement[]> {
   try {
     const { files, bytes } = await fillLake(data.folder, join(folder, 'lake'));
     const limit = await scan(files);
-    const lake = await duckdbLake(join(folder, 'lake'), { enginePath: join(folder, 'engine.duckdb'), temporary: join(folder, 'temporary'), ...ENGINE });
+    const lake = await lakeIn(folder);
     try {
       const measurements = await measureOn(lake, folder, limit.seconds, quick);
       const [queries] = measurements;
@@ -237,7 +237,7 @@ async function dueDay(size: HourSize, times: number, folder: string): Promise<Du
   const data = await hourData(size);
   await fillLake(data.folder, join(folder, 'lake'));
   if (times > 1) await repeatEvents(times, join(folder, 'lake'));
-  const lake = await duckdbLake(join(folder, 'lake'), { enginePath: join(folder, 'engine.duckdb'), temporary: join(folder, 'temporary'), ...ENGINE });
+  const lake = await lakeIn(folder);
   const environment = openEnvironment(join(folder, 'store'));
   const close = async () => {
     lake.close();
