@@ -20,7 +20,12 @@ type Message =
   /** The answer to a call; with an error where it was rejected. */
   | { answer: number; result?: unknown; error?: { name: string; message: string } };
 
-/** Calls a method of the other side; resolves to what that resolves to. Rejects when the other side has gone. */
+/** What a call is rejected with when the other side ends. */
+class Gone extends Error {
+  constructor() { super('the other process has ended'); }
+}
+
+/** Calls a method of the other side; resolves to what that resolves to. */
 type Call = (method: string, argument?: unknown) => Promise<unknown>;
 
 /** Lets the other side call these methods, and gives what calls those of the other side. */
@@ -49,14 +54,13 @@ function calls(port: Port, methods: Methods): Call {
     if (!message.error) resolve(message.result);
     else reject(message.error.name === 'CannotStart' ? new CannotStart(message.error.message) : new Error(message.error.message));
   });
-  const gone = () => new Error('the other process has ended');
   port.on('disconnect', () => {
-    for (const { reject } of waiting.values()) reject(gone());
+    for (const { reject } of waiting.values()) reject(new Gone());
     waiting.clear();
   });
   return (method, argument) => new Promise((resolve, reject) => {
     if (!port.connected) {
-      reject(gone());
+      reject(new Gone());
       return;
     }
     waiting.set(++count, { resolve, reject });
@@ -69,7 +73,7 @@ const POOL = '8';
 /** Pauses before the process is started again, ms: the first, and the longest, to which each that ends too soon doubles it. */
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 60_000;
-
+/** For a change that came while there was no process to write it. */
 const RETRY_AFTER_S = '2';
 
 interface Started { child: ChildProcess; call: Call; exit: Promise<[code: number | null, signal: NodeJS.Signals | null]> }
@@ -125,7 +129,7 @@ export async function openPipelineProcess(options: PipelineOptions, outside: Out
     try {
       return await current.call(method, items);
     } catch (error) {
-      if (current.child.connected) throw error;
+      if (!(error instanceof Gone)) throw error;
       throw new Problem(503, 'Nothing can be changed for a moment; try again.', { 'retry-after': RETRY_AFTER_S });
     }
   };
