@@ -33,7 +33,7 @@ function sketchOf(entries: unknown): Uint8Array {
 
 /**
  * Between the fields of a text of `sql/days.sql`: the dimension, the value, and the sums in the order of SUM_NAMES, of which
- * the last ones are left out where they are 0; and of a text of `sql/hour_items.sql`: the quarter, and the sums.
+ * the last ones may be left out where they are 0 (`sql/day_items.sql`); and of a text of `sql/hour_items.sql`: the quarter, and the sums.
  */
 export const SEPARATOR = '\u001f';
 

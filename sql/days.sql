@@ -83,26 +83,16 @@ top_values as (
 ),
 -- One text for a value and its sums: an array of texts costs a fraction of as many arrays as there are sums. Values hold
 -- no control characters, so chr(31) stands between.
--- What is 0 at the end of most is left out, which is text that nobody has to write and to read.
 lists as (
   select
     site_id,
-    array_agg(case
-      when visits = 0 and engaged_visits = 0 and visit_ms = 0 and view_items = 0 and add_to_carts = 0 and checkouts = 0 and
-        purchases = 0 and refunds = 0 and revenue_micros = 0 and items = 0 and exits = 0 and bots = 0 and rejected = 0 and
-        long_visit_events = 0
-      then concat_ws(chr(31), dimension, value, cast(events as varchar), cast(pageviews as varchar))
-      when add_to_carts = 0 and checkouts = 0 and purchases = 0 and refunds = 0 and revenue_micros = 0 and items = 0 and
-        exits = 0 and bots = 0 and rejected = 0 and long_visit_events = 0
-      then concat_ws(chr(31), dimension, value,
-        cast(events as varchar), cast(pageviews as varchar), cast(visits as varchar), cast(engaged_visits as varchar),
-        cast(visit_ms as varchar), cast(view_items as varchar))
-      else concat_ws(chr(31), dimension, value,
-        cast(events as varchar), cast(pageviews as varchar), cast(visits as varchar), cast(engaged_visits as varchar),
-        cast(visit_ms as varchar), cast(view_items as varchar), cast(add_to_carts as varchar), cast(checkouts as varchar),
-        cast(purchases as varchar), cast(refunds as varchar), cast(revenue_micros as varchar), cast(items as varchar),
-        cast(exits as varchar), cast(bots as varchar), cast(rejected as varchar), cast(long_visit_events as varchar))
-    end) as sums
+    array_agg(concat_ws(chr(31), dimension, value,
+      cast(events as varchar), cast(pageviews as varchar), cast(visits as varchar), cast(engaged_visits as varchar),
+      cast(visit_ms as varchar), cast(view_items as varchar), cast(add_to_carts as varchar), cast(checkouts as varchar),
+      cast(purchases as varchar), cast(refunds as varchar), cast(revenue_micros as varchar), cast(items as varchar),
+      cast(exits as varchar), cast(bots as varchar), cast(rejected as varchar),
+      cast(long_visit_events as varchar)
+    )) as sums
   from top_values
   group by site_id
 )
