@@ -111,6 +111,12 @@ export async function api<T>(url: string, method: string, path: string, body?: u
   return (text === '' ? undefined : JSON.parse(text)) as T;
 }
 
+/** Events of a site in the numbers of a range, such as `range=today`. */
+export async function eventsOf(url: string, site: string, range: string): Promise<number> {
+  const { results } = await api<{ results: { metrics: { events: number } }[] }>(url, 'GET', `/v1/sites/${site}/stats?${range}&metrics=events`);
+  return results[0]!.metrics.events;
+}
+
 /** Makes a site and a key for its server door. */
 export async function makeSite(url: string, id: string, settings: Record<string, unknown> = {}): Promise<string> {
   await api(url, 'PUT', `/v1/sites/${id}`, { name: id, timezone: 'UTC', currency: 'EUR', ...settings });

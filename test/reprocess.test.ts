@@ -12,7 +12,7 @@ import { adminHandler } from '../lambdas/admin.ts';
 import { advanceReprocess, type ShownJob } from '../core/reprocess.ts';
 import type { ShownEstimate } from '../local/client.ts';
 import { MemoryStore, NO_LAKE, NO_TASKS, PACE, httpPorts, siteOf } from './memory.ts';
-import { ADMIN_KEY, BROWSER, api, beacon, countedUntilNow, makeSite, runToEnd, startProcess, temporaryFolder, until } from './process.ts';
+import { ADMIN_KEY, BROWSER, api, beacon, countedUntilNow, eventsOf, makeSite, runToEnd, startProcess, temporaryFolder, until } from './process.ts';
 
 const THIS_HOUR = hourOf(Date.now());
 /** Hours of yesterday and before, some of them neighbours: visits go on from the one to the next. */
@@ -40,11 +40,6 @@ async function numbersOf(url: string): Promise<unknown[]> {
     `stats?${DAYS}`, `timeseries?${DAYS}`, `timeseries?${DAYS}&interval=hour`,
     ...['page', 'source', 'event', 'product', 'exit_page'].map((dimension) => `breakdown?${DAYS}&dimension=${dimension}`),
   ].map(async (query) => (await api<{ results: unknown }>(url, 'GET', `/v1/sites/shop/${query}`)).results));
-}
-
-async function eventsOf(url: string, site: string, range: string): Promise<number> {
-  const { results } = await api<{ results: { metrics: { events: number } }[] }>(url, 'GET', `/v1/sites/${site}/stats?${range}&metrics=events`);
-  return results[0]!.metrics.events;
 }
 
 async function jobs(url: string): Promise<ShownJob[]> {

@@ -5,7 +5,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { ADMIN_KEY, BROWSER, api, beacon, countedUntilNow, makeSite, runToRefusal, startProcess, temporaryFolder, type Ended } from './process.ts';
+import { ADMIN_KEY, BROWSER, api, beacon, countedUntilNow, eventsOf, makeSite, runToRefusal, startProcess, temporaryFolder, type Ended } from './process.ts';
 
 const RANGE = 'range=today';
 
@@ -14,11 +14,6 @@ function assertOneSentence({ code, stderr, stdout }: Ended, sentence: RegExp): v
   assert.equal(stderr.trim().split('\n').length, 1, stderr);
   assert.equal(code, 1);
   assert.doesNotMatch(stdout, /ready/);
-}
-
-async function eventsOf(url: string, site: string): Promise<number> {
-  const { results } = await api<{ results: { metrics: { events: number } }[] }>(url, 'GET', `/v1/sites/${site}/stats?${RANGE}&metrics=events`);
-  return results[0]!.metrics.events;
 }
 
 test('A port in use ends the start with its number and what to do', async (t) => {
@@ -36,7 +31,7 @@ test('A second process on the same data folder is refused, and the first goes on
   assertOneSentence(await runToRefusal(t, data), new RegExp(`in use by another Footfall \\(process ${first.child.pid}\\)`));
   assert.equal((await beacon(first.url, 'shop', [{ name: 'page_view' }])).status, 204);
   await countedUntilNow(first.url);
-  assert.equal(await eventsOf(first.url, 'shop'), 1);
+  assert.equal(await eventsOf(first.url, 'shop', RANGE), 1);
 });
 
 test('A data folder that cannot be written ends the start with its name', async (t) => {
@@ -84,7 +79,7 @@ test('On a full disk senders are told 503, the process lives on, and all that wa
 
   const roomy = await startProcess(t, data);
   await countedUntilNow(roomy.url);
-  assert.equal(await eventsOf(roomy.url, 'shop'), 6 * statuses.get(204)!);
+  assert.equal(await eventsOf(roomy.url, 'shop', RANGE), 6 * statuses.get(204)!);
 });
 
 test('Garbage, half a request and a client that goes away harm nobody', async (t) => {
@@ -108,7 +103,7 @@ test('Garbage, half a request and a client that goes away harm nobody', async (t
   await say('POST /v1/events HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n', true);
   assert.equal((await beacon(url, 'shop', [{ name: 'page_view' }])).status, 204);
   await countedUntilNow(url);
-  assert.equal(await eventsOf(url, 'shop'), 1);
+  assert.equal(await eventsOf(url, 'shop', RANGE), 1);
 });
 
 const REFUSALS: [name: string, method: string, path: string, body: string | undefined, status: number][] = [

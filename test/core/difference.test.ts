@@ -1,144 +1,15 @@
-// Counting by difference, and in slices of sites, against counting whole and at once: whatever is added to an hour, all give the
-// same run, and write the same items.
+// Counting by difference against counting whole: whatever is added to an hour, both give the same run, and write the same items.
 import assert from 'node:assert/strict';
-import { mkdirSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
-import { beaconEnvelope } from '../../core/collect.ts';
 import type { Pays } from '../../core/difference.ts';
-import { hourAfter, type Hour } from '../../core/hour.ts';
-import { isSame } from '../../core/items.ts';
-import { loaderOf } from '../../core/load.ts';
-import type { HourTask, Lake, Statement, Store, StoreItem, Task } from '../../core/ports.ts';
-import { readCommits, removeOldRuns, runTask, tasksFor, type RollupPorts, type Slicing } from '../../core/rollup.ts';
-import { EXACT } from '../../core/sketch.ts';
-import { duckdbLake } from '../../local/lake.ts';
-import { chanceOf, type Chance } from '../chance.ts';
-import { MemoryStore } from '../memory.ts';
-import { openPipeline, type Pipeline } from '../pipeline.ts';
-import { BROWSER, temporaryFolder } from '../process.ts';
-
-const ALWAYS: Pays = { from: 0, added: 1 };
-
-/** A rollup of its own over the pipeline's rows: by difference where that can be, or never; in slices of sites, or never. */
-async function openRollup(t: TestContext, { lakeFolder, clock }: Pipeline, difference?: Pays, exact_visitors = EXACT, slicing?: Slicing) {
-  const folder = temporaryFolder();
-  mkdirSync(join(folder, 'lake'));
-  mkdirSync(join(lakeFolder, 'events'), { recursive: true });
-  symlinkSync(join(lakeFolder, 'events'), join(folder, 'lake', 'events'), 'junction');
-  const lake = await duckdbLake(join(folder, 'lake'), { enginePath: join(folder, 'engine.duckdb'), temporary: join(folder, 'temporary'), memory: '1GB', threads: 1 });
-  t.after(() => lake.close());
-  const [registry, metrics] = [new MemoryStore(), new MemoryStore()];
-  const statements: Statement[] = [];
-  /** Of each query that was carried out in slices, how many. */
-  const slices: number[] = [];
-  const written = new Set<string>();
-  const noted: Lake = {
-    ...lake,
-    unload(query, prefix) {
-      statements.push(query.statement);
-      if (query.slices) slices.push(query.slices.length);
-      return lake.unload('exact_visitors' in query.parameters ? { ...query, parameters: { ...query.parameters, exact_visitors } } : query, prefix);
-    },
-  };
-  const put = async (items: readonly StoreItem[]) => {
-    for (const { pk, sk } of items) written.add(`${pk} ${sk}`);
-    await metrics.put(items);
-  };
-  const load = loaderOf({ lake, metrics: { get: metrics.get.bind(metrics), put } });
-  const ports: RollupPorts = { lake: noted, registry, load, sitesAtOnce: 10_000, ...(difference && { difference }), ...(slicing && { slicing }), clock, tasks: { send: async () => undefined, parked: async () => [] } };
-
-  return {
-    folder: join(folder, 'lake'), lake, registry, metrics, ports, slices,
-    /** Carries out the hours that are due, and their days; resolves to what was asked, and which items were written. */
-    async rollUp(hours: readonly Hour[], more: Partial<HourTask> = {}) {
-      statements.length = 0;
-      written.clear();
-      const days = new Set<string>();
-      const send: RollupPorts['tasks']['send'] = async (tasks) => { for (const task of tasks) if (task.kind === 'day') days.add(task.day); };
-      const tasks = { ...ports.tasks, send };
-      const due = await tasksFor(hours.map((hour) => ({ hour, recompute: false })), registry);
-      for (const task of due) await runTask({ ...task, ...more } as Task, { ...ports, tasks });
-      for (const day of [...days].sort()) await runTask({ kind: 'day', day }, { ...ports, tasks });
-      return { statements: [...statements], written: [...written].sort() };
-    },
-    /** The rows of an hour's committed run, as lines in an order of their own. */
-    async rowsOf(hour: Hour): Promise<string[]> {
-      const run = (await readCommits(registry, hour, hour)).get(hour)?.run;
-      const lines: string[] = [];
-      const plain = (_: string, value: unknown) => (typeof value === 'bigint' ? String(value) : value);
-      const parts = run === undefined ? [] : readdirSync(join(folder, 'lake', 'hours', `run=${run}`));
-      for (const part of parts) for await (const row of lake.rows(`hours/run=${run}/${part}`)) lines.push(JSON.stringify(row, plain));
-      return lines.sort();
-    },
-  };
-}
-
-type Rollup = Awaited<ReturnType<typeof openRollup>>;
-
-/** Where two rollups differ, said in words. */
-async function differences(one: Rollup, other: Rollup, hours: readonly Hour[]): Promise<string[]> {
-  const found: string[] = [];
-  for (const hour of hours) {
-    const [rows, others] = [await one.rowsOf(hour), await other.rowsOf(hour)];
-    const [known, unknown] = [new Set(rows), new Set(others)];
-    found.push(...rows.filter((row) => !unknown.has(row)).map((row) => `${hour} has ${row}`), ...others.filter((row) => !known.has(row)).map((row) => `${hour} has not ${row}`));
-  }
-  const items = new Map(other.metrics.all().map((item) => [`${item.pk} ${item.sk}`, item]));
-  for (const item of one.metrics.all()) if (!isSame(item, items.get(`${item.pk} ${item.sk}`))) found.push(`${item.pk} ${item.sk} differs`);
-  if (items.size !== one.metrics.all().length) found.push(`${one.metrics.all().length} items are not ${items.size}`);
-  return found;
-}
-
-// ---- What happens
-
-const HOUR: Hour = '2026-03-10T18';
-const HOURS = [hourAfter(HOUR, -1), HOUR, hourAfter(HOUR)];
-// In India midnight is at half past six, in the hour in the middle.
-const ZONES = ['UTC', 'Asia/Kolkata', 'America/New_York'];
-const MINUTE = 60_000;
-const START = Date.parse(`${HOURS[0]}:00:00Z`);
-const CRAWLER = 'Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)';
-const NAMES = ['page_view', 'page_view', 'page_view', 'view_item', 'add_to_cart', 'begin_checkout', 'purchase', 'refund', 'sign_up'];
-const CAME = ['', '?utm_source=news&utm_medium=email', '?gclid=1', '?utm_campaign=a&utm_source=b'];
-
-/** An event of a small world, so that visits grow, pages meet, and ids come again. */
-function eventOf(chance: Chance, isCommon: boolean): Record<string, unknown> {
-  const name = chance.of(NAMES);
-  const isCommerce = name !== 'page_view' && name !== 'sign_up';
-  return {
-    name,
-    ...(chance.happens(0.8) && { url: `https://shop.example/${chance.of(['', 'a', 'b', 'c'])}${chance.of(CAME)}` }),
-    ...(chance.happens(0.9) && { visitor: isCommon ? 'common' : `v${chance.upTo(11)}` }),
-    ...(chance.happens(0.3) && { id: `e${chance.upTo(30)}` }),
-    ...(isCommerce && { value: chance.of([5, 7.5, 20]), currency: chance.of(['EUR', 'EUR', 'USD']) }),
-    ...(name === 'purchase' && chance.happens(0.6) && { transaction_id: `t${chance.upTo(8)}` }),
-    ...(isCommerce && chance.happens(0.6) && { items: Array.from({ length: 1 + chance.upTo(1) }, () => ({ id: `p${chance.upTo(3)}`, price: 5, quantity: 1 + chance.upTo(2) })) }),
-    // Refused.
-    ...(chance.happens(0.05) && { value: 'a lot' }),
-  };
-}
-
-/** Records of requests to all sites, each of which one happens at a time of its own; as many for each chunk. */
-function chunksOf(chance: Chance, sites: readonly string[], chunks: number, each: number): string[][] {
-  let requests = 0;
-  const records = (from: number, to: number, count: number) => Array.from({ length: count }, () => {
-    // Moments meet as well.
-    const at = from + chance.upTo((to - from) / MINUTE - 1) * MINUTE + chance.of([0, 0, 1]);
-    const userAgent = chance.happens(0.07) ? CRAWLER : BROWSER;
-    const events = Array.from({ length: 1 + chance.upTo(2) }, () => eventOf(chance, chance.happens(0.1)));
-    return JSON.stringify(beaconEnvelope({ id: `r${requests++}`, at, userAgent }, JSON.stringify({ site: chance.of(sites), events })));
-  });
-  const span = HOURS.length * 60 * MINUTE;
-  const result = Array.from({ length: chunks }, (_, i) => {
-    const now = START + Math.ceil(((i + 1) * span) / chunks / MINUTE) * MINUTE;
-    // Most of it just now, some late.
-    return [...records(Math.max(START, now - 20 * MINUTE), now, Math.ceil(each * 0.8)), ...records(START, now, Math.floor(each * 0.2))];
-  });
-  // Some are delivered twice, in one chunk or in different ones.
-  for (const record of result.flat()) if (chance.happens(0.05)) chance.of(result).push(record);
-  return result;
-}
+import { hourAfter } from '../../core/hour.ts';
+import type { HourTask, Statement, Store } from '../../core/ports.ts';
+import { readCommits, removeOldRuns, runTask, type RollupPorts } from '../../core/rollup.ts';
+import { chanceOf } from '../chance.ts';
+import { openPipeline } from '../pipeline.ts';
+import { ALWAYS, CRAWLER, HOUR, HOURS, ZONES, chunksOf, deliver, differences, openRollup, request, rollUpBoth, view, type Rollup } from '../rollups.ts';
 
 const SEEDS = process.env.CI ? [1, 2, 3, 4, 5, 6] : [1];
 for (const seed of SEEDS) {
@@ -152,13 +23,7 @@ for (const seed of SEEDS) {
     const whole = await openRollup(t, pipeline, undefined, 6);
     const asked: Statement[] = [];
     for (const [i, records] of chunksOf(chance, sites, 9, 60).entries()) {
-      await pipeline.log.put(records);
-      const hours = new Set<Hour>();
-      await pipeline.deliver({ announce: async (announced) => { for (const hour of announced) hours.add(hour); } });
-      const [one, other] = [await byDifference.rollUp([...hours].sort()), await whole.rollUp([...hours].sort())];
-      assert.deepEqual(await differences(byDifference, whole, HOURS), [], `chunk ${i}`);
-      assert.deepEqual(one.written, other.written, `chunk ${i}`);
-      asked.push(...one.statements);
+      asked.push(...await rollUpBoth(byDifference, whole, await deliver(pipeline, records), { where: `chunk ${i}` }));
     }
     const times = (name: Statement) => asked.filter((statement) => statement === name).length;
     // Whole only what had not been counted before.
@@ -169,64 +34,7 @@ for (const seed of SEEDS) {
   });
 }
 
-// ---- In slices of sites
-
-/** Ids that begin as others do, and go on with what sorts before or behind letters; of sites that are of uneven size. */
-const IDS = ['a', 'a', 'a', 'a', 'a', 'a-', 'a--', 'a-b', 'a-b', 'a0', 'aa', 'ab', 'ab', 'ab-', 'b', '0', '0-', 'z'.repeat(63)];
-
-for (const [seed, difference] of (process.env.CI ? [[1], [2], [3], [4, ALWAYS], [5, ALWAYS]] : [[1], [4, ALWAYS]]) as [number, Pays?][]) {
-  test(`Whatever hours have, counted in slices of sites they are what they are counted at once${difference ? ', also where later it is by difference' : ''} (seed ${seed})`, async (t) => {
-    const chance = chanceOf(seed);
-    const pipeline = await openPipeline(t, '2026-03-10T21:00:00Z');
-    // One becomes known only later: until then its events are those of `_unknown`, with the keys that they have from then on.
-    const late = chance.of(['a-b', 'ab', '0']);
-    for (const [i, id] of [...new Set(IDS)].entries()) if (id !== late) await pipeline.site(id, ZONES[i % ZONES.length]);
-    const rows = 5 + chance.upTo(40);
-    const sliced = await openRollup(t, pipeline, difference, 6, { from: 0, rows });
-    const whole = await openRollup(t, pipeline, undefined, 6);
-    const chunks = chunksOf(chance, IDS, 3, 60);
-    for (const [i, records] of [...chunks, chunks[0]!].entries()) {
-      if (i === 2) await pipeline.site(late);
-      await pipeline.log.put(records);
-      const hours = new Set<Hour>();
-      await pipeline.deliver({ announce: async (announced) => { for (const hour of announced) hours.add(hour); } });
-      const [one, other] = [await sliced.rollUp([...hours].sort()), await whole.rollUp([...hours].sort())];
-      assert.deepEqual(await differences(sliced, whole, HOURS), [], `chunk ${i}`);
-      assert.deepEqual(one.written, other.written, `chunk ${i}`);
-    }
-    t.diagnostic(`slices of ${rows} rows: ${sliced.slices.join(', ')}`);
-    assert.ok(Math.max(...sliced.slices) > 2);
-  });
-}
-
-test('A site that vanished from an hour vanishes when that is counted in slices, whichever it would be in', async (t) => {
-  const pipeline = await openPipeline(t, '2026-03-10T21:00:00Z');
-  for (const id of ['0', 'a', 'b', 'c', 'z']) await pipeline.site(id);
-  const sliced = await openRollup(t, pipeline, undefined, EXACT, { from: 0, rows: 1 });
-  const whole = await openRollup(t, pipeline);
-  const partition = join(pipeline.lakeFolder, 'events', 'dt=2026-03-10', 'hr=18');
-  for (const sites of [['0', 'a', 'b', 'c', 'z'], ['a', 'c']]) {
-    rmSync(partition, { recursive: true, force: true });
-    await pipeline.log.put(sites.map((site) => request(site, 0, [view('ann')])));
-    await pipeline.deliver({ announce: async () => undefined });
-    const [one, other] = [await sliced.rollUp([HOUR]), await whole.rollUp([HOUR])];
-    assert.deepEqual(await differences(sliced, whole, HOURS), []);
-    assert.deepEqual(one.written, other.written);
-  }
-  assert.deepEqual(sliced.slices, [5, 5, 5, 2, 2, 2]);
-});
-
 // ---- One hour, to which something is added
-
-const AT = Date.parse(`${HOUR}:20:00Z`);
-let requests = 0;
-
-/** A request with events of the hour, at a minute after the one in which it began. */
-function request(site: string, minute: number, events: object[], userAgent = BROWSER): string {
-  return JSON.stringify(beaconEnvelope({ id: `q${requests++}`, at: AT + minute * MINUTE, userAgent }, JSON.stringify({ site, events })));
-}
-
-const view = (visitor: string, more: object = {}) => ({ name: 'page_view', url: 'https://shop.example/', visitor, ...more });
 
 /** A pipeline with a site, and its rollups by difference and whole. */
 async function openHour(t: TestContext, difference: Pays = ALWAYS) {
@@ -236,16 +44,10 @@ async function openHour(t: TestContext, difference: Pays = ALWAYS) {
   const whole = await openRollup(t, pipeline);
   return {
     pipeline, byDifference, whole,
-    deliver: async (...records: string[]) => {
-      await pipeline.log.put(records);
-      await pipeline.deliver({ announce: async () => undefined });
-    },
+    deliver: (...records: string[]) => deliver(pipeline, records),
     /** Rolls up both, and finds no difference; resolves to how the one by difference did it. */
     rollUp: async (more?: Partial<HourTask>): Promise<'whole' | 'by difference' | 'not at all'> => {
-      const { statements, written } = await byDifference.rollUp([HOUR], more);
-      const other = await whole.rollUp([HOUR]);
-      assert.deepEqual(await differences(byDifference, whole, HOURS), []);
-      assert.deepEqual(written, other.written);
+      const statements = await rollUpBoth(byDifference, whole, [HOUR], { more });
       if (statements.includes('changes')) return 'whole';
       return statements.includes('grown') ? 'by difference' : 'not at all';
     },

@@ -1,17 +1,14 @@
 import assert from 'node:assert/strict';
 import { readFileSync, readdirSync } from 'node:fs';
 import { test } from 'node:test';
-import { api, beacon, countedUntilNow, makeSite, startProcess, temporaryFolder, until, type Process } from '../process.ts';
+import { api, beacon, countedUntilNow, eventsOf, makeSite, startProcess, temporaryFolder, until, type Process } from '../process.ts';
 
+const TODAY = 'range=today';
 const onLinux = { skip: process.platform !== 'linux' && 'the process behind the log is found by /proc' };
 
 /** The process behind the log, once there is one. */
 function behindTheLog({ child }: Process): Promise<number> {
   return until(() => Number(readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8').trim()) || undefined, 'the process behind the log');
-}
-
-async function eventsOf(url: string): Promise<number> {
-  return (await api<{ results: [{ metrics: { events: number } }] }>(url, 'GET', '/v1/sites/shop/stats?range=today&metrics=events')).results[0].metrics.events;
 }
 
 test('What is behind the log is started again when it is killed, and until then beacons are taken and numbers are read', onLinux, async (t) => {
@@ -26,11 +23,11 @@ test('What is behind the log is started again when it is killed, and until then 
   process.kill(killed, 'SIGKILL');
   await until(() => footfall.output().includes('(SIGKILL) and is started again in 1 s') || undefined, 'the report');
   await send();
-  assert.equal(await eventsOf(url), 1);
+  assert.equal(await eventsOf(url, 'shop', TODAY), 1);
   assert.equal((await api<{ oldest_undelivered_seconds: number | null }>(url, 'GET', '/v1/health')).oldest_undelivered_seconds, 0);
 
   await countedUntilNow(url);
-  assert.equal(await eventsOf(url), 2);
+  assert.equal(await eventsOf(url, 'shop', TODAY), 2);
   assert.notEqual(await behindTheLog(footfall), killed);
   await footfall.end();
   assert.equal(footfall.child.exitCode, 0);
@@ -48,7 +45,7 @@ test('A process that is stopped while it waits to start what is behind the log a
 
   const second = await startProcess(t, folder);
   await countedUntilNow(second.url);
-  assert.equal(await eventsOf(second.url), 1);
+  assert.equal(await eventsOf(second.url, 'shop', TODAY), 1);
 });
 
 test('What is behind the log has less of the processor than the doors, with all its threads', onLinux, async (t) => {
