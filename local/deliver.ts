@@ -13,10 +13,13 @@ import type { LocalLake } from './lake.ts';
 import type { Log, LogRecord } from './stream.ts';
 import type { TaskQueue } from './tasks.ts';
 
-/** Records, and about as many characters, of one round; they become one file an hour, so rounds should not be small. */
-const ROUND = { records: 100_000, chars: 64_000_000 };
-/** Records, and about as many characters, transformed at once; so many more are held, on their way to the files. */
-const SLICE = { records: 1_000, chars: 4_000_000 };
+/** So many records, and about so many characters. */
+interface Size { records: number; chars: number }
+
+/** Of one round; it becomes one file an hour, so rounds should not be small. */
+const ROUND: Size = { records: 100_000, chars: 64_000_000 };
+/** Of what is transformed at once; as much again is held, on its way to the files. */
+const SLICE: Size = { records: 1_000, chars: 4_000_000 };
 
 const compress = promisify<string, { level: number }, Buffer>(gzip);
 
@@ -30,7 +33,7 @@ export interface DeliverPorts extends TransformPorts {
   report: (line: string) => void;
 }
 
-/** The files of one round, on their way. */
+/** What one round makes of its records: files, each with the hour or the kind of its lines, on their way to their places. */
 interface Round {
   /** The records as they came, for a replay: a gzip for each slice. Of a replayed record the first copy is kept, and no longer than its time. */
   raw: GrowingFile;
@@ -41,38 +44,67 @@ interface Round {
   received: Set<Hour>;
   replayed: Set<Hour>;
   failures: number;
+  /** The position of its last record; absent where there was none. */
+  last?: number;
+  /** Whether it ended because it was long enough, and not because the log had no more. */
+  full: boolean;
 }
 
-/** Delivers what the log holds now, at most one round; resolves to whether the round was full. */
-export async function deliverRound(ports: DeliverPorts): Promise<boolean> {
-  const { log, temporary } = ports;
-  // The same names each time: a round that failed leaves no more than one.
-  const aside = join(temporary, 'deliver');
+/**
+ * Delivers what the log holds now, round by round. While the files of one get to their places the next is transformed; they
+ * get there in the order of the log. What ends in between costs at most two rounds, which are then delivered again.
+ * @param delivered is told, when a round is in the lake, when it began (epoch ms)
+ * @param size of a round
+ */
+export async function deliver(ports: DeliverPorts, delivered: (began: number) => Promise<void> = async () => undefined, size = ROUND): Promise<void> {
+  let finishing = Promise.resolve();
+  try {
+    let after: number | undefined;
+    for (let count = 0, more = true; more; count++) {
+      const began = ports.clock();
+      // The same two names over and over: rounds that failed leave no more than these.
+      const round = await transformRound(after, size, join(ports.temporary, `deliver-${count % 2}`), ports);
+      await finishing;
+      finishing = finish(round, ports).then(() => delivered(began));
+      // Whether it got there is asked once, when the next one has come so far.
+      finishing.catch(() => undefined);
+      after = round.last;
+      more = round.full;
+    }
+    await finishing;
+  } finally {
+    await finishing.catch(() => undefined);
+  }
+}
+
+/**
+ * Transforms the records of one round, and writes its files.
+ * @param after the position of the last record before it; absent: the checkpoint
+ * @param aside how the names of the files begin
+ */
+async function transformRound(after: number | undefined, size: Size, aside: string, ports: DeliverPorts): Promise<Round> {
+  const { log } = ports;
   const round: Round = {
-    raw: new GrowingFile(`${aside}.raw`), failed: new GrowingFile(`${aside}.failed`), rows: new Map(), received: new Set(), replayed: new Set(), failures: 0,
+    raw: new GrowingFile(`${aside}.raw`), failed: new GrowingFile(`${aside}.failed`), rows: new Map(), received: new Set(), replayed: new Set(), failures: 0, full: false,
   };
   // What a slice brings is written while the next one is transformed: beside much else each write waits for its turn.
   let writing = Promise.resolve();
   try {
-    let last: number | undefined;
-    let left = ROUND;
-    while (left.records > 0 && left.chars > 0) {
-      const slice = log.read(Math.min(left.records, SLICE.records), Math.min(left.chars, SLICE.chars), last);
+    let left = size;
+    while (!round.full) {
+      const slice = log.read(Math.min(left.records, SLICE.records), Math.min(left.chars, SLICE.chars), round.last ?? after);
       if (slice.length === 0) break;
-      last = slice.at(-1)!.position;
+      round.last = slice.at(-1)!.position;
       left = { records: left.records - slice.length, chars: left.chars - charsOf(slice) };
+      round.full = left.records <= 0 || left.chars <= 0;
       const texts = await transformSlice(slice, round, ports);
       await writing;
       writing = writeSlice(slice, texts, round, aside);
-      // Whether it was written is asked once, when the next slice has come so far.
       writing.catch(() => undefined);
       await nextTurn();
     }
-    if (last === undefined) return false;
     await writing;
-    await finish(round, String(last).padStart(16, '0'), ports);
-    await log.checkpoint(last);
-    return log.oldest() !== undefined && (left.records <= 0 || left.chars <= 0);
+    return round;
   } finally {
     await writing.catch(() => undefined);
     await Promise.all([round.raw, round.failed, ...round.rows.values()].map((file) => file.close()));
@@ -123,28 +155,26 @@ async function keepRaw(slice: readonly LogRecord[], { raw }: Round): Promise<voi
   if (kept.length > 0) await raw.append(await compress(kept.join(''), { level: 2 }));
 }
 
-/** Brings what a round made to its places, and announces the hours. */
-async function finish({ raw, failed, rows, received, replayed, failures }: Round, name: string, { lake, tasks, lakeFolder, clock, report }: DeliverPorts): Promise<void> {
+/** Brings what a round made to its places, announces the hours, and moves the checkpoint. */
+async function finish({ raw, failed, rows, received, replayed, failures, last }: Round, { log, lake, tasks, lakeFolder, clock, report }: DeliverPorts): Promise<void> {
+  if (last === undefined) return;
+  const name = String(last).padStart(16, '0');
   const arrived = partitionPath(partitionOf(hourOf(clock())));
-  if (raw.exists) await place(raw, join(lakeFolder, 'raw', arrived, `${name}.ndjson.gz`));
+  if (raw.exists) await moveIntoPlace(raw.path, join(lakeFolder, 'raw', arrived, `${name}.ndjson.gz`));
   if (failed.exists) {
     const file = join(lakeFolder, 'failed', arrived, `${name}.ndjson`);
-    await place(failed, file);
+    await moveIntoPlace(failed.path, file);
     report(`${failures} records could not become rows; they and the reasons are in ${file}`);
   }
   for (const [hour, lines] of rows) {
-    await lines.close();
     // The time in the name keeps a second delivery of the same records from replacing the first's file half-way.
     await lake.addEvents(lines.path, partitionOf(hour), `${name}-${clock()}`);
   }
-  if (rows.size === 0) return;
-  await tasks.announce([...received]);
-  await tasks.announce([...replayed].filter((hour) => !received.has(hour)), true);
-}
-
-async function place(file: GrowingFile, to: string): Promise<void> {
-  await file.close();
-  await moveIntoPlace(file.path, to);
+  if (rows.size > 0) {
+    await tasks.announce([...received]);
+    await tasks.announce([...replayed].filter((hour) => !received.has(hour)), true);
+  }
+  await log.checkpoint(last);
 }
 
 function charsOf(records: readonly LogRecord[]): number {

@@ -12,7 +12,7 @@ import { advanceReprocess, type Pace } from '../core/reprocess.ts';
 import { removeOldRuns } from '../core/rollup.ts';
 import { removeExpiredSalts, storedSalts } from '../core/salts.ts';
 import { cachedSites } from '../core/sites.ts';
-import { deliverRound, removeRecordsBefore } from './deliver.ts';
+import { deliver, removeRecordsBefore } from './deliver.ts';
 import { duckdbLake, type LocalLake } from './lake.ts';
 import { openEnvironment } from './lmdb.ts';
 import { every, type Loop } from './loop.ts';
@@ -113,12 +113,10 @@ export async function openPipeline(options: PipelineOptions, outside: Outside): 
       let deliveredThrough = 0;
       loops = [
         every('delivery', options.deliverEveryMs, 0, async () => {
-          for (let more = true; more;) {
-            const began = clock();
-            more = await deliverRound(deliverPorts);
+          await deliver(deliverPorts, async (began) => {
             const since = log.undeliveredSince(await firstUnderWay());
             deliveredThrough = Math.max(deliveredThrough, Math.min(began, since ?? began) - IN_FLIGHT_MS);
-          }
+          });
         }, report),
         every('rollup', options.rollupEveryMs, 1 / options.rollupShare - 1, async () => {
           await rollupRound({ lake, registry, metrics, tasks, clock, report, budgetMs: ROLLUP_BUDGET_MS, deliveredThrough: () => deliveredThrough });

@@ -11,7 +11,7 @@ import { storedSalts } from '../core/salts.ts';
 import { breakdown, stats, timeseries, type MetricValues } from '../core/serve.ts';
 import { cachedSites, checkSite, readSite, writeSite } from '../core/sites.ts';
 import { advanceReprocess, beginReprocess, listJobs, type Job, type Reprocess } from '../core/reprocess.ts';
-import { deliverRound } from '../local/deliver.ts';
+import { deliver } from '../local/deliver.ts';
 import { duckdbLake } from '../local/lake.ts';
 import { openEnvironment } from '../local/lmdb.ts';
 import { rollupRound } from '../local/rollup.ts';
@@ -76,10 +76,10 @@ export async function openPipeline(t: TestContext, now: string, difference?: Pay
       if (receipt.rejected.length > 0) throw new Error(JSON.stringify(receipt.rejected));
       await log.put(envelopes.map((envelope) => JSON.stringify(envelope)));
     },
-    /** One round of delivery; the tasks may be replaced by ones that fail. */
+    /** Delivers what the log holds; the tasks may be replaced by ones that fail. */
     async deliver(announcing: Pick<TaskQueue, 'announce'> = tasks) {
       time.now += 1;
-      await deliverRound({ ...deliverPorts, tasks: announcing });
+      await deliver({ ...deliverPorts, tasks: announcing });
     },
     /** What deliver asks of the outside; a test may set it otherwise. */
     deliverPorts,

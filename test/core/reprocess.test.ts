@@ -7,7 +7,7 @@ import { hoursBetween } from '../../core/hour.ts';
 import type { HourTask, Task } from '../../core/ports.ts';
 import { advanceReprocess, beginReprocess, cancelReprocess, estimate, listJobs, type ReprocessPorts } from '../../core/reprocess.ts';
 import { MemoryStore, NOW, PACE } from '../memory.ts';
-import type { deliverRound } from '../../local/deliver.ts';
+import type { deliver } from '../../local/deliver.ts';
 import { openPipeline, type Pipeline } from '../pipeline.ts';
 import { temporaryFolder } from '../process.ts';
 
@@ -66,7 +66,7 @@ test('A mistake behind the rows of an hour is mended, too, and so is an item tha
 });
 
 /** The delivery loop of a copy of the project in which texts of a file were replaced: a version with a bug. */
-async function deliverWith(file: string, bugs: Readonly<Record<string, string>>): Promise<typeof deliverRound> {
+async function deliverWith(file: string, bugs: Readonly<Record<string, string>>): Promise<typeof deliver> {
   const copy = temporaryFolder();
   const project = join(import.meta.dirname, '..', '..');
   for (const part of ['core', 'local', 'package.json']) cpSync(join(project, part), join(copy, part), { recursive: true });
@@ -77,8 +77,8 @@ async function deliverWith(file: string, bugs: Readonly<Record<string, string>>)
     text = text.replace(right, wrong);
   }
   writeFileSync(join(copy, file), text);
-  const module = await import(pathToFileURL(join(copy, 'local', 'deliver.ts')).href) as { deliverRound: typeof deliverRound };
-  return module.deliverRound;
+  const module = await import(pathToFileURL(join(copy, 'local', 'deliver.ts')).href) as { deliver: typeof deliver };
+  return module.deliver;
 }
 
 test('A bug in a step of the transform is mended by a replay: yesterday\'s rows and numbers become right, none counted twice', async (t) => {

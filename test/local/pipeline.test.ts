@@ -2,10 +2,11 @@
 import assert from 'node:assert/strict';
 import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { test, type TestContext } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { gunzipSync } from 'node:zlib';
 import { readCommits, removeOldRuns } from '../../core/rollup.ts';
-import { removeRecordsBefore } from '../../local/deliver.ts';
+import { deliver, removeRecordsBefore } from '../../local/deliver.ts';
 import { openPipeline } from '../pipeline.ts';
 
 const view = (path: string, visitor: string, more: object = {}) => ({ name: 'page_view', url: `https://shop.example${path}`, visitor, ...more });
@@ -47,6 +48,48 @@ test('A crash between the file and the checkpoint delivers twice and counts once
   await pipeline.rollup();
   assert.deepEqual(await pipeline.stats('shop', { ...DAY, metrics: 'events,pageviews,visitors,visits,purchases,revenue' }), { events: 2, pageviews: 1, visitors: 1, visits: 1, purchases: 1, revenue: 5 });
   assert.deepEqual(await pipeline.breakdown('shop', { ...DAY, dimension: 'product', metrics: 'items,revenue' }), { x: { items: 1, revenue: 5 } });
+});
+
+/** Five events in a record each, delivered in rounds of two records. */
+async function openInRounds(t: TestContext) {
+  const pipeline = await openPipeline(t, '2026-03-10T12:30:00Z');
+  await pipeline.site('shop');
+  for (let i = 0; i < 5; i++) await pipeline.send('shop', [view(`/${i}`, 'ann')]);
+  let rounds = 0;
+  const inRounds = (tasks = pipeline.tasks) => deliver({ ...pipeline.deliverPorts, tasks }, async () => { rounds++; }, { records: 2, chars: 1_000_000 });
+  return { pipeline, inRounds, rounds: () => rounds };
+}
+
+test('What does not fit into a round is delivered by the next ones, in the order of the log', async (t) => {
+  const { pipeline, inRounds, rounds } = await openInRounds(t);
+  await inRounds();
+  assert.equal(rounds(), 3);
+  assert.equal(pipeline.log.oldest(), undefined);
+  const raw = filesUnder(join(pipeline.lakeFolder, 'raw')).sort().map((file) => gunzipSync(readFileSync(file)).toString().trimEnd().split('\n'));
+  assert.deepEqual(raw.map((records) => records.map((record) => /shop\.example\/(\d)/.exec(record)![1])), [['0', '1'], ['2', '3'], ['4']]);
+  await pipeline.rollup();
+  assert.deepEqual(await pipeline.stats('shop', { ...DAY, metrics: 'events' }), { events: 5 });
+});
+
+test('Where a round does not get into the lake the next does not go past it, and what both held is delivered again and counted once', async (t) => {
+  const { pipeline, inRounds, rounds } = await openInRounds(t);
+  const first = pipeline.log.oldest();
+  let failed = false;
+  const announce = async (hours: readonly string[]) => {
+    if (hours.length === 0 || failed) return pipeline.tasks.announce(hours);
+    failed = true;
+    // The next round has been transformed by then.
+    await pause(50);
+    throw new Error('crash');
+  };
+  await assert.rejects(inRounds({ ...pipeline.tasks, announce }), /crash/);
+  assert.equal(rounds(), 0);
+  assert.deepEqual(pipeline.log.oldest(), first);
+  await inRounds({ ...pipeline.tasks, announce });
+  assert.equal(rounds(), 3);
+  assert.equal(pipeline.log.oldest(), undefined);
+  await pipeline.rollup();
+  assert.deepEqual(await pipeline.stats('shop', { ...DAY, metrics: 'events' }), { events: 5 });
 });
 
 test('A damaged Parquet file holds up its own hour only, is named, and is right again when mended', async (t) => {
