@@ -4,7 +4,7 @@
 import { copyFile, link, mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { rowJson } from '../core/deliver/row.ts';
+import { rowLine } from '../core/deliver/row.ts';
 import { ROW_COLUMNS, type Row } from '../core/event.ts';
 import { hourAfter, partitionOf, startOf, type Partition } from '../core/hour.ts';
 import { loaderOf } from '../core/load.ts';
@@ -107,9 +107,9 @@ async function addLateEvents(lake: LocalLake, folder: string): Promise<void> {
       country: 'DE', device: 'mobile', browser: 'Chrome', os: 'Android', language: 'de-DE',
       bot: false, via: 'beacon', received_at: ts, processed_at: ts + 3_600_000, v: 1,
     };
-    return `${rowJson(row)}\n`;
+    return `${rowLine(row)}\n`;
   });
-  const file = join(folder, 'late.ndjson');
+  const file = join(folder, 'late.lines');
   await writeFile(file, lines.join(''));
   await lake.addEvents(file, partitionOf(HOUR), 'late');
 }

@@ -1,5 +1,5 @@
 // The transform: envelopes in, rows out. before: the stream (core/collect.ts); next: the lake, and core/rollup.ts
-import { LIMITS, Refused, checkEvent } from './event.ts';
+import { LIMITS, Refused, checkEvent, type Row } from './event.ts';
 import { HOUR_MS, QUARTER_MS, hourOf, partitionOf, type Hour, type Partition } from './hour.ts';
 import type { Clock } from './ports.ts';
 import { UNKNOWN_SITE, type Sites } from './sites.ts';
@@ -24,12 +24,14 @@ const STEPS: readonly Step[] = [check, site, time, bot, place, device, page, sou
 /** What became of one stream record. */
 export type Delivered =
   /**
-   * Its rows, one JSON object each, and the hour they belong to. An envelope without events has none.
+   * Its rows, as they are to be written, and the hour they belong to. An envelope without events has none.
    * `events` are what it held, `rejected` how many of them were refused; a row can speak for many, and items have rows, too.
    */
   | { kind: 'rows'; partition: Partition; rows: string[]; events: number; rejected: number }
   /** It is no envelope, or a step broke on it; it goes, whole, to `failed/`. */
   | { kind: 'failed'; message: string };
+
+type Write = (row: Row) => string;
 
 export interface TransformPorts {
   sites: Sites;
@@ -48,23 +50,24 @@ const PORTION = 256 * 1024;
 /**
  * Transforms stream records, in order; the answer has one entry for each.
  * Rejects only when sites or salts cannot be read, and then for all: the same records can be given again.
+ * @param write how a row is written, for whoever reads it
  */
-export async function transform(records: readonly string[], { clock, ...ports }: TransformPorts): Promise<Delivered[]> {
+export async function transform(records: readonly string[], { clock, ...ports }: TransformPorts, write: Write = rowJson): Promise<Delivered[]> {
   const processedAt = clock();
   const delivered: Delivered[] = [];
   for (let begin = 0, end = 0; begin < records.length; begin = end) {
     for (let chars = 0; end < records.length && chars < PORTION; end++) chars += records[end]!.length;
-    delivered.push(...await transformPortion(records.slice(begin, end), ports, processedAt));
+    delivered.push(...await transformPortion(records.slice(begin, end), ports, processedAt, write));
   }
   return delivered;
 }
 
-async function transformPortion(records: readonly string[], { sites, salts, countryOf }: Omit<TransformPorts, 'clock'>, processedAt: number): Promise<Delivered[]> {
+async function transformPortion(records: readonly string[], { sites, salts, countryOf }: Omit<TransformPorts, 'clock'>, processedAt: number, write: Write): Promise<Delivered[]> {
   const parsed = records.map((record) => attempt(() => inItsHour(parse(record))));
   const known = await sites.read(claimedSites(parsed));
   const context: Context = { sites: known, salts: await salts.read(localDays(parsed, known)), countryOf, processedAt };
   return parsed.map((one): Delivered => {
-    const rows = one instanceof Undeliverable ? one : attempt(() => rowsOf(one, context));
+    const rows = one instanceof Undeliverable ? one : attempt(() => rowsOf(one, context, write));
     return rows instanceof Undeliverable ? { kind: 'failed', message: rows.message } : rows;
   });
 }
@@ -124,13 +127,13 @@ function run(draft: Draft, context: Context): Refused | undefined {
   return undefined;
 }
 
-function rowsOf(placed: Placed, context: Context): Delivered {
+function rowsOf(placed: Placed, context: Context, write: Write): Delivered {
   const { envelope, claimed, events, hourStart } = placed;
   // Made-up ids stay out of the rows: whoever makes them up must not decide how many sites are rolled up.
   const received = { envelope, claimed, site_id: context.sites.get(claimed)?.id ?? UNKNOWN_SITE, ts: hourStart };
   const rows: string[] = [];
   if (events instanceof Refused) {
-    rows.push(refusedJson(newDraft(received, undefined, 0), events, 1, placed, context));
+    rows.push(write(refusedRowOf(newDraft(received, undefined, 0), events, 1, placed, context)));
     return deliveredRows(hourStart, rows, 1, 1);
   }
   const most = LIMITS[envelope.via === 'api' ? 'api' : 'beacon'].events;
@@ -141,16 +144,16 @@ function rowsOf(placed: Placed, context: Context): Delivered {
     const refused = run(draft, context);
     if (refused) {
       rejected++;
-      rows.push(refusedJson(draft, refused, 1, placed, context));
+      rows.push(write(refusedRowOf(draft, refused, 1, placed, context)));
     } else {
-      rows.push(rowJson(draft));
-      for (const item of itemRows(draft)) rows.push(rowJson(item));
+      rows.push(write(draft));
+      for (const item of itemRows(draft)) rows.push(write(item));
     }
   }
   if (events.length > most) {
     // One row for all of them: a small body can hold very many empty events.
     const refused = new Refused('too_many_events', `${events.length} events: accepts at most ${most}`);
-    rows.push(refusedJson(newDraft(received, undefined, most), refused, events.length - most, placed, context));
+    rows.push(write(refusedRowOf(newDraft(received, undefined, most), refused, events.length - most, placed, context)));
   }
   return deliveredRows(hourStart, rows, events.length, rejected);
 }
@@ -160,12 +163,12 @@ function deliveredRows(hourStart: number, rows: string[], events: number, reject
 }
 
 /** The row of a refused event, which is counted when it was received, as far as the envelope's hour allows. */
-function refusedJson(draft: Draft, refused: Refused, events: number, { envelope, claimed, hourStart }: Placed, { sites, processedAt }: Context): string {
+function refusedRowOf(draft: Draft, refused: Refused, events: number, { envelope, claimed, hourStart }: Placed, { sites, processedAt }: Context): Row {
   const ts = envelope.via === 'api' ? hourStart : envelope.at;
   draft.ts = ts;
   draft.quarter = Math.floor(ts / QUARTER_MS);
   draft.local_day = localDayAt(sites.get(claimed)?.timezone ?? 'UTC', ts);
-  return rowJson(refusedRow(draft, refused, processedAt, events));
+  return refusedRow(draft, refused, processedAt, events);
 }
 
 /** The hour a stream record's rows belong to, and when it was received (epoch ms); undefined of one that cannot become rows. */

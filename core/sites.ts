@@ -130,11 +130,16 @@ export interface Sites {
   read(ids: Iterable<string>): Promise<Map<string, Site>>;
 }
 
+export interface CachedSites extends Sites {
+  /** Has all sites read anew, also those that are remembered. */
+  forget(): void;
+}
+
 /**
  * Sites of the registry, remembered for `maxAgeMs`. Ids without a site are remembered in a cache of their own, so
  * that a flood of made-up ids can push out only each other.
  */
-export function cachedSites(registry: Store, clock: Clock, maxAgeMs: number): Sites {
+export function cachedSites(registry: Store, clock: Clock, maxAgeMs: number): CachedSites {
   const known = new QuickLRU<string, { site: Site; at: number }>({ maxSize: 100_000 });
   const unknown = new QuickLRU<string, number>({ maxSize: 10_000 });
   return {
@@ -158,6 +163,10 @@ export function cachedSites(registry: Store, clock: Clock, maxAgeMs: number): Si
         }
       }));
       return found;
+    },
+    forget() {
+      known.clear();
+      unknown.clear();
     },
   };
 }

@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import { isReplay } from '../core/collect.ts';
 import { transform, type TransformPorts } from '../core/deliver.ts';
+import { rowLine } from '../core/deliver/row.ts';
 import { hourOf, partitionOf, partitionPath, type Hour } from '../core/hour.ts';
 import { GrowingFile, filesIn, moveIntoPlace, removeAll } from './files.ts';
 import type { LocalLake } from './lake.ts';
@@ -117,7 +118,7 @@ interface Texts { rows: Map<Hour, string[]>; failures: string[] }
 async function transformSlice(slice: readonly LogRecord[], round: Round, ports: DeliverPorts): Promise<Texts> {
   const failures: string[] = [];
   const rows = new Map<Hour, string[]>();
-  const delivered = await transform(slice.map(({ data }) => data), ports);
+  const delivered = await transform(slice.map(({ data }) => data), ports, rowLine);
   delivered.forEach((result, i) => {
     const { data } = slice[i]!;
     if (result.kind === 'failed') {

@@ -39,16 +39,17 @@ async function readStatements(): Promise<Map<string, string>> {
   return new Map(await Promise.all(files.map(async (file) => [basename(file, '.sql'), await readFile(join(SQL_FOLDER, file), 'utf8')] as const)));
 }
 
-/** The columns of rows as DuckDB reads them from JSON. */
-const JSON_COLUMNS = Object.entries(ROW_COLUMNS).map(([name, type]) => `${name}: '${DUCKDB_TYPES[type]}'`).join(', ');
+/** How DuckDB reads lines of `rowLine` (core/deliver/row.ts). */
+const LINES = "delim = '\u001f', quote = '', escape = '', header = false, auto_detect = false, new_line = '\\n'";
+const LINE_COLUMNS = Object.entries(ROW_COLUMNS).map(([name, type]) => `${name}: '${DUCKDB_TYPES[type]}'`).join(', ');
 
 export interface LocalLake extends Lake {
   /**
    * Adds rows to a partition; when it resolves, the file is complete and on disk.
-   * @param jsonLines a file of one JSON object a line; it is removed
+   * @param lines a file of `rowLine`s; it is removed
    * @param name what the new file is called, unique in its partition
    */
-  addEvents(jsonLines: string, partition: Partition, name: string): Promise<void>;
+  addEvents(lines: string, partition: Partition, name: string): Promise<void>;
   close(): void;
 }
 
@@ -170,13 +171,13 @@ export async function duckdbLake(folder: string, { enginePath, temporary, memory
       },
     },
 
-    async addEvents(jsonLines, partition, name) {
+    async addEvents(lines, partition, name) {
       const written = `${aside()}.parquet`;
       await connected((connection) => connection.run(
-        `copy (select * from read_json(${text(jsonLines)}, columns = {${JSON_COLUMNS}}, format = 'newline_delimited')) to ${text(written)} (${PARQUET})`,
+        `copy (select * from read_csv(${text(lines)}, columns = {${LINE_COLUMNS}}, ${LINES})) to ${text(written)} (${PARQUET})`,
       ));
       await moveIntoPlace(written, join(folder, eventsPath(partition), `${name}.parquet`));
-      await removeAll(jsonLines);
+      await removeAll(lines);
     },
 
     close: () => instance.closeSync(),

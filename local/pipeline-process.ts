@@ -82,7 +82,8 @@ function startProcess(options: PipelineOptions, { log, report }: Outside): Start
   const child = fork(import.meta.filename, [JSON.stringify(options)], {
     env: { UV_THREADPOOL_SIZE: POOL, ...process.env },
     // Threads that help the garbage collector would have the lower priority, and the thread that waits for them with it.
-    execArgv: [...process.execArgv, '--single-threaded-gc'],
+    // Most of what it makes is garbage within a moment; with a larger place for it less has to be copied: 3 to 5 µs an event.
+    execArgv: [...process.execArgv, '--single-threaded-gc', '--max-semi-space-size=64'],
     serialization: 'advanced',
   });
   const call = calls(child, {

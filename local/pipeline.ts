@@ -64,7 +64,6 @@ const ROLLUP_BUDGET_MS = 10_000;
 const ENGINE_MEMORY = 2.5 * 2 ** 30;
 /** A job's steps: no more than 100 hours wait at once, and no more than 20,000 records stand before live events. */
 const REPROCESS_PACE: Pace = { hours: 100, records: 20_000, recordsRead: 200_000, waits: true };
-export const SITE_CACHE_MS = 2_000;
 /** How long raw records are kept, and with them the salts of cookieless visitors. */
 export const RAW_KEPT_MS = 30 * DAY_MS;
 /** Longer than any task takes, so that none loses the runs it reads. */
@@ -87,10 +86,22 @@ export async function openPipeline(options: PipelineOptions, outside: Outside): 
   const registry = lmdbStore(storeEnvironment, 'registry');
   const metrics = lmdbStore(storeEnvironment, 'metrics');
   const tasks = lmdbTasks(storeEnvironment, clock);
+  // Nothing else writes sites, so they are read again when one has been written: every two seconds it was 2 µs an event.
+  const sites = cachedSites(registry, clock, Infinity);
   let loops: readonly Loop[] = [];
   let streamEnvironment: RootDatabase | undefined;
   return {
-    registry,
+    registry: {
+      async put(items) {
+        await registry.put(items);
+        sites.forget();
+      },
+      create: registry.create,
+      async remove(keys) {
+        await registry.remove(keys);
+        sites.forget();
+      },
+    },
     async begin() {
       const environment = openEnvironment(folders.stream, options.readsLog);
       streamEnvironment = environment;
@@ -107,7 +118,7 @@ export async function openPipeline(options: PipelineOptions, outside: Outside): 
       const countryOf = countryTable(await readFile(country));
       const deliverPorts = {
         log, lake, tasks, temporary, countryOf, clock, report,
-        lakeFolder: join(dataFolder, 'lake'), sites: cachedSites(registry, clock, SITE_CACHE_MS), salts: storedSalts(registry, clock, RAW_KEPT_MS),
+        lakeFolder: join(dataFolder, 'lake'), sites, salts: storedSalts(registry, clock, RAW_KEPT_MS),
       };
       // What had been received when a round began, and is not in the log when it has ended, is in the lake.
       let deliveredThrough = 0;

@@ -16,7 +16,7 @@ import { filesOfLake } from './lake.ts';
 import { openEnvironment } from './lmdb.ts';
 import { isMain } from './main.ts';
 import { PAGES_FOLDER, pagesOf } from './pages.ts';
-import { CannotStart, RAW_KEPT_MS, SITE_CACHE_MS, environmentFolders, openPipeline, type Outside } from './pipeline.ts';
+import { CannotStart, RAW_KEPT_MS, environmentFolders, openPipeline, type Outside } from './pipeline.ts';
 import { openPipelineProcess } from './pipeline-process.ts';
 import { lmdbStore, storeWrittenElsewhere } from './store.ts';
 import { lmdbLog } from './stream.ts';
@@ -126,6 +126,8 @@ function healthOf(waiting: readonly Waiting[], since: number | undefined, now: n
   };
 }
 
+/** How long the server door remembers a site. */
+const SITE_CACHE_MS = 2_000;
 /** Raised when what is stored changes its meaning. */
 const DATA_FORMAT = 2;
 

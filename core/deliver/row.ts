@@ -1,5 +1,5 @@
 // The last step: what is left of an event's row, and the rows of its items, so that products are plain sums.
-import type { Envelope, Event, Item, Refused, Row } from '../event.ts';
+import { ROW_COLUMNS, quote, type Envelope, type Event, type Item, type Refused, type Row } from '../event.ts';
 import { hash64 } from '../hash.ts';
 import type { Draft, Step } from './draft.ts';
 
@@ -10,7 +10,7 @@ export const TRANSFORM_VERSION = 1;
 const ESCAPED = /[^ !#-[\]-~]/;
 
 /**
- * One line of JSON, as Firehose and DuckDB read it; null columns are left out.
+ * One line of JSON, as Firehose reads it; null columns are left out.
  * The columns of ROW_COLUMNS, in its order, each by its name: a loop over their names takes 0.9 µs more of a row's 3.7.
  */
 export function rowJson(row: Row): string {
@@ -56,6 +56,32 @@ export function rowJson(row: Row): string {
   // To look at its beginning makes one text of the pieces. As pieces, the rows of a slice are 100 objects each for the
   // garbage collector to copy: of ten events an envelope that was an eighth of the time.
   return json.startsWith('{') ? json : `{${json.slice(1)}`;
+}
+
+/** Between the values of a line. */
+const S = '\u001f';
+/** A line of as many values as there are columns, and no other control character. */
+const LINE = new RegExp(`^(?:[^\\0-\\x1f]*${S}){${Object.keys(ROW_COLUMNS).length - 1}}[^\\0-\\x1f]*$`);
+
+/**
+ * One line of the values of all columns, in the order of ROW_COLUMNS, as local/lake.ts reads it; nothing where a column is null.
+ * Beside `rowJson` it takes 3 µs a row less, and the engine another one: most of a row's JSON are the names of its columns.
+ * Throws where a text holds a control character: in none of what steps write there is one.
+ */
+export function rowLine(row: Row): string {
+  const line =
+    (row.site_id ?? '') + S + (row.event_key ?? '') + S + (row.name ?? '') + S + (row.ts ?? '') + S +
+    (row.place ?? '') + S + (row.quarter ?? '') + S + (row.local_day ?? '') + S + (row.visitor ?? '') + S +
+    (row.sketch_bucket ?? '') + S + (row.sketch_rank ?? '') + S + (row.host ?? '') + S + (row.path ?? '') + S +
+    (row.referrer_host ?? '') + S + (row.source ?? '') + S + (row.channel ?? '') + S + (row.utm_source ?? '') + S +
+    (row.utm_medium ?? '') + S + (row.utm_campaign ?? '') + S + (row.utm_content ?? '') + S + (row.utm_term ?? '') + S +
+    (row.country ?? '') + S + (row.device ?? '') + S + (row.browser ?? '') + S + (row.os ?? '') + S +
+    (row.language ?? '') + S + (row.value_micros ?? '') + S + (row.currency ?? '') + S + (row.revenue_micros ?? '') + S +
+    (row.transaction_id ?? '') + S + (row.product_id ?? '') + S + (row.quantity ?? '') + S + (row.props ?? '') + S +
+    (row.bot ?? '') + S + (row.rejected ?? '') + S + (row.via ?? '') + S + (row.received_at ?? '') + S +
+    (row.processed_at ?? '') + S + (row.v ?? '');
+  if (!LINE.test(line)) throw new Error(`a row with a control character in one of its texts: ${quote(line.replaceAll(S, ' '))}`);
+  return line;
 }
 
 function text(start: string, value: string | undefined): string {

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { beaconEnvelope, packBatch, pixelEnvelope } from '../../core/collect.ts';
 import { transform, type Delivered } from '../../core/deliver.ts';
+import { rowLine } from '../../core/deliver/row.ts';
 import { REJECTIONS, ROW_COLUMNS, type ColumnType, type Envelope, type Rejection, type Via } from '../../core/event.ts';
 import type { Site } from '../../core/sites.ts';
 import { HOUR, NOW, envelopeOf, siteOf, transformPorts } from '../memory.ts';
@@ -216,6 +217,28 @@ function checkRows(delivered: readonly Delivered[], events: number): void {
   assert.equal(told, events, 'every event is one row or one refusal');
 }
 
+/** Transforms records, checks the rows, and that those of one machine say the same. */
+async function checkRecords(records: readonly string[], events: number): Promise<void> {
+  const delivered = await transform(records, ports);
+  checkRows(delivered, events);
+  const texts = (of: readonly Delivered[]) => of.flatMap((one) => (one.kind === 'rows' ? one.rows : []));
+  const lines = texts(await transform(records, ports, rowLine));
+  const rows = texts(delivered).map((json) => JSON.parse(json) as Columns);
+  assert.equal(lines.length, rows.length);
+  lines.forEach((line, i) => {
+    const values = line.split('\u001f');
+    assert.equal(values.length, Object.keys(COLUMNS).length);
+    assert.ok(!/[\0-\x1f]/.test(values.join('')), JSON.stringify(line.slice(0, 300)));
+    for (const [at, [name, type]] of Object.entries(COLUMNS).entries()) {
+      const value = rows[i]![name];
+      assert.notEqual(value, '', `${name}: nothing would become null`);
+      // Of 64 bits JSON.parse keeps 53.
+      if (type === 'hash') assert.equal(Number(values[at]), value ?? 0, name);
+      else assert.equal(values[at], value === undefined ? '' : String(value), name);
+    }
+  });
+}
+
 type Facts = Parameters<typeof beaconEnvelope>[0];
 const FACTS: Facts = { id: 'request-1', at: NOW, ip: IP, userAgent: BROWSER };
 const ports = transformPorts(siteOf({ timezone: 'Asia/Kolkata' }));
@@ -241,7 +264,7 @@ async function sendThrough(via: Via, events: readonly unknown[], facts: Facts = 
     expected = receipt.accepted;
     envelopes = packed;
   }
-  checkRows(await transform(envelopes.map((envelope) => JSON.stringify(envelope)), ports), expected);
+  await checkRecords(envelopes.map((envelope) => JSON.stringify(envelope)), expected);
 }
 
 const HOSTILE: [name: string, text: string][] = [
@@ -309,11 +332,11 @@ for (const via of ['pixel', 'beacon', 'api'] as const) {
     for (const field of ['name', 'url', 'value', 'items', 'props', 'note']) {
       const body = `{"site":"shop","events":[{"name":"x","${field}":${DEEP}},${DEEP},{"name":"x","props":{"k":${DEEP}}},{"name":"x"}]}`;
       if (via === 'beacon') {
-        checkRows(await transform([JSON.stringify(beaconEnvelope(FACTS, body))], ports), 4);
+        await checkRecords([JSON.stringify(beaconEnvelope(FACTS, body))], 4);
       } else {
         const { envelopes, receipt } = packBatch(siteOf(), body, FACTS);
         assert.deepEqual(receipt.rejected.map(({ index, reason }) => [index, reason]), [[0, 'bad_event'], [1, 'bad_event'], [2, 'bad_event']]);
-        checkRows(await transform(envelopes.map((envelope) => JSON.stringify(envelope)), ports), 1);
+        await checkRecords(envelopes.map((envelope) => JSON.stringify(envelope)), 1);
       }
     }
   });
@@ -329,7 +352,7 @@ for (const via of ['pixel', 'beacon', 'api'] as const) {
 test('urls that drop characters when they are parsed', async () => {
   for (const url of ['https://sh\top.example/', 'https://sh\nop.example/', 'https://shop.example:4\r43/', 'h\tttps://shop.example/', 'https://shop.example\t/', 'https:/\t/shop.example/', '\thttps://shop.example/']) {
     for (const via of ['pixel', 'beacon', 'api'] as const) await sendThrough(via, [{ name: 'x', url }, { name: 'x', referrer: url }]);
-    checkRows(await transform([JSON.stringify(pixelEnvelope({ ...FACTS, referer: url }, new URLSearchParams('site=shop')))], ports), 1);
+    await checkRecords([JSON.stringify(pixelEnvelope({ ...FACTS, referer: url }, new URLSearchParams('site=shop')))], 1);
   }
 });
 

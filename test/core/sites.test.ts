@@ -118,7 +118,7 @@ async function cache(maxAge = 60_000) {
     const found = await sites.read(ids);
     return { found: [...found.keys()], reads: registry.reads - before, names: [...found.values()].map(({ name }) => name) };
   };
-  return { registry, time, read };
+  return { registry, time, read, forget: sites.forget };
 }
 
 test('the cache: a site is read once, within its age', async () => {
@@ -146,6 +146,16 @@ test('the cache: an id without a site is remembered too, and a new site seen at 
   time.now += 60_000;
   assert.deepEqual(await read('new'), { found: ['new'], reads: 1, names: ['New'] });
   assert.equal((await read('new')).reads, 0);
+});
+
+test('the cache: what was forgotten is read again, whether or not there was a site', async () => {
+  const { registry, read, forget } = await cache(Infinity);
+  await read('shop', 'new');
+  await writeSite(registry, siteOf({ name: 'New name' }));
+  await writeSite(registry, siteOf({ id: 'new', name: 'New' }));
+  assert.deepEqual(await read('shop', 'new'), { found: ['shop'], reads: 0, names: ['Shop'] });
+  forget();
+  assert.deepEqual(await read('shop', 'new'), { found: ['shop', 'new'], reads: 2, names: ['New name', 'New'] });
 });
 
 test('the cache: a site that is gone is gone at its age', async () => {

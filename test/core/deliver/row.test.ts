@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Draft } from '../../../core/deliver/draft.ts';
-import { eventKey, itemRows, refusedRow, row, rowJson } from '../../../core/deliver/row.ts';
+import { eventKey, itemRows, refusedRow, row, rowJson, rowLine } from '../../../core/deliver/row.ts';
 import { ROW_COLUMNS, Refused, type Event, type Row } from '../../../core/event.ts';
 import { NOW, contextOf, draftOf, envelopeOf, siteOf } from '../../memory.ts';
 
@@ -165,3 +165,16 @@ test('row as JSON: every column is written', () => {
   const row = Object.fromEntries(Object.entries(ROW_COLUMNS).map(([name, type]) => [name, type === 'string' ? 'x' : type === 'boolean' ? true : type === 'hash' ? 1n : 1])) as Row;
   assert.deepEqual(Object.keys(JSON.parse(rowJson(row)) as object), Object.keys(ROW_COLUMNS));
 });
+
+test('row as a line: a value for each column, in their order; nothing where there is none', () => {
+  const row = Object.fromEntries(Object.entries(ROW_COLUMNS).map(([name, type], i) => [name, type === 'string' ? name : type === 'boolean' ? false : type === 'hash' ? 2n ** 63n - BigInt(i) : i])) as Row;
+  const line = Object.entries(ROW_COLUMNS).map(([name, type], i) => (type === 'string' ? name : type === 'boolean' ? 'false' : type === 'hash' ? String(2n ** 63n - BigInt(i)) : String(i)));
+  assert.deepEqual(rowLine(row).split('\u001f'), line);
+  assert.equal(rowLine({}), '\u001f'.repeat(line.length - 1));
+});
+
+for (const text of ['\n', '\r', '\0', '\u001f', '\u001e', 'a\u001fb']) {
+  test(`row as a line: ${JSON.stringify(text)} in a text is told, and not written`, () => {
+    for (const row of [{ site_id: text }, { path: text }, { props: text }, { via: text }] as Row[]) assert.throws(() => rowLine(row), /control character/);
+  });
+}
