@@ -96,7 +96,7 @@ export async function openPipeline(options: PipelineOptions, outside: Outside): 
         await registry.put(items);
         sites.forget();
       },
-      create: registry.create,
+      create: (item) => registry.create(item),
       async remove(keys) {
         await registry.remove(keys);
         sites.forget();
