@@ -1,18 +1,27 @@
 // Processes of their own: whatever is measured shares neither memory nor event loop with what measures it.
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+
+const ROOT = join(import.meta.dirname, '..');
+const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { scripts: { start: string } };
+/** The flags with which `npm start` runs Node. */
+export const START_FLAGS: readonly string[] = /^node (.+) local\/start\.ts$/.exec(scripts.start)![1]!.split(' ');
 
 const STOP_MS = 20_000;
 /** Of every Linux that Node runs on. */
 const TICKS_A_SECOND = 100;
 
-/** Starts a file of the project as a child. `output` receives what it prints; without it, it prints to our output. */
-export function startChild(path: string, { args = [], env = {}, output }: {
-  args?: readonly string[]; env?: Readonly<Record<string, string>>; output?: (text: string) => void;
+/**
+ * Starts a file of the project as a child. `output` receives what it prints; without it, it prints to our output.
+ * @param flags of Node, instead of those of this process
+ */
+export function startChild(path: string, { args = [], env = {}, flags = process.execArgv, output }: {
+  args?: readonly string[]; env?: Readonly<Record<string, string>>; flags?: readonly string[]; output?: (text: string) => void;
 } = {}): ChildProcess {
-  const child = fork(join(import.meta.dirname, '..', path), args, { env: { ...process.env, ...env }, silent: output !== undefined });
+  const child = fork(join(ROOT, path), args, { env: { ...process.env, ...env }, execArgv: [...flags], silent: output !== undefined });
   if (output) for (const stream of [child.stdout, child.stderr]) stream?.setEncoding('utf8').on('data', output);
   return child;
 }

@@ -3,7 +3,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { answerOf, processorOf, startChild, stopChild } from './child.ts';
+import { START_FLAGS, answerOf, processorOf, startChild, stopChild } from './child.ts';
 import { makeSites, withFootfall } from './footfall.ts';
 import type { LaneResult } from './lane.ts';
 import { startLoad, type Door, type Generator, type Order } from './load.ts';
@@ -36,7 +36,7 @@ interface Measured { port: number; pid: number }
 
 /** Runs the bare server, which has the same log and does nothing else, as long as `work` takes. */
 export async function withBareServer<T>(folder: string, work: (server: Measured) => Promise<T>): Promise<T> {
-  const child = startChild('bench/bare-server.ts', { args: [folder] });
+  const child = startChild('bench/bare-server.ts', { args: [folder], flags: START_FLAGS });
   try {
     return await work({ port: await answerOf<number>(child, READY_MS), pid: child.pid! });
   } finally {

@@ -3,7 +3,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { setTimeout as pause } from 'node:timers/promises';
 import { newKey } from '../core/keys.ts';
-import { startChild, stopChild } from './child.ts';
+import { START_FLAGS, startChild, stopChild } from './child.ts';
 import { secondsSince } from './report.ts';
 import { siteId } from './traffic.ts';
 
@@ -37,6 +37,7 @@ export async function startFootfall(folder: string, env: Readonly<Record<string,
   let printed = '';
   const began = performance.now();
   const child = startChild('local/start.ts', {
+    flags: START_FLAGS,
     env: { ...env, PORT: '0', HOST: '127.0.0.1', FOOTFALL_DATA: folder, FOOTFALL_ADMIN_KEY: key },
     output: (text) => { printed += text; },
   });
