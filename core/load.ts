@@ -19,7 +19,7 @@ export type Loader = (loads: readonly Load[]) => Promise<number>;
 
 export interface LoadPorts { lake: Pick<Lake, 'rows'>; metrics: Pick<Store, 'get' | 'put'> }
 
-/** Items in flight to the store at once. */
+/** Items on their way to the store at once; as many more are being made. */
 const BATCH = 500;
 
 /** Writes the items of every row of a part; resolves to how many it wrote. Loading twice is the same as once. */
@@ -27,17 +27,30 @@ export async function loadPart({ part, run, of, sparing }: Load, { lake, metrics
   const itemsOf = (row: ResultRow): StoreItem[] => ('hour' in of ? [hourItem(of.hour, run, row)] : dayItems(of.day, run, row));
   let written = 0;
   let batch: StoreItem[] = [];
+  // A batch is on its way to the store while the next one is made.
+  let writing = Promise.resolve();
+  const write = async (items: readonly StoreItem[]) => {
+    const wanted = sparing ? await differing(items, metrics) : items;
+    if (wanted.length > 0) await metrics.put(wanted);
+    written += wanted.length;
+  };
   const flush = async () => {
-    const items = sparing ? await differing(batch, metrics) : batch;
-    if (items.length > 0) await metrics.put(items);
-    written += items.length;
+    await writing;
+    writing = write(batch);
+    // Whether it got there is asked when the next one has been made.
+    writing.catch(() => undefined);
     batch = [];
   };
-  for await (const row of lake.rows(part)) {
-    batch.push(...itemsOf(row));
-    if (batch.length >= BATCH) await flush();
+  try {
+    for await (const row of lake.rows(part)) {
+      batch.push(...itemsOf(row));
+      if (batch.length >= BATCH) await flush();
+    }
+    await flush();
+    await writing;
+  } finally {
+    await writing.catch(() => undefined);
   }
-  await flush();
   return written;
 }
 

@@ -276,20 +276,30 @@ async function rollUpDay(day: LocalDay, ports: RollupPorts): Promise<number> {
   const sparing = owed.some(({ whole }) => whole === true);
   const values = difference && await addUpDay(day, run, owed.map((item) => ({ run: item.run as Run, ...(item.adds !== undefined && { adds: item.adds as Adds }) })), runs, ports);
   const starts = await startsOf({ statement: 'slices', reads: { changes: changed }, parameters: { day, changed_runs: changed, sites: sitesAtOnce } }, run, lake);
-  let items = 0;
-  for (const [i, first_site] of starts.entries()) {
-    const parameters = { day, runs, changed_runs: changed, top: TOP_VALUES, first_site, end_site: starts[i + 1] ?? '' };
-    const reads = { hours: runs, changes: changed };
-    const parts = await lake.unload(values === undefined
-      ? { statement: 'days', reads, parameters }
-      : { statement: 'day_items', reads: { ...reads, day_values: [values] }, parameters: { ...parameters, run: values } }, `items/run=${run}`);
-    items += await load(parts.map((part) => ({ part, run, of: { day }, sparing })));
+  const items: number[] = [];
+  // What one slice brings is loaded while the next one is asked for: half of the time of each is the other's.
+  let loading = Promise.resolve(0);
+  try {
+    for (const [i, first_site] of starts.entries()) {
+      const parameters = { day, runs, changed_runs: changed, top: TOP_VALUES, first_site, end_site: starts[i + 1] ?? '' };
+      const reads = { hours: runs, changes: changed };
+      const parts = await lake.unload(values === undefined
+        ? { statement: 'days', reads, parameters }
+        : { statement: 'day_items', reads: { ...reads, day_values: [values] }, parameters: { ...parameters, run: values } }, `items/run=${run}/${i}`);
+      items.push(await loading);
+      loading = load(parts.map((part) => ({ part, run, of: { day }, sparing })));
+      // Whether it was loaded is asked when the next slice is there.
+      loading.catch(() => undefined);
+    }
+    items.push(await loading);
+  } finally {
+    await loading.catch(() => undefined);
   }
   await lake.remove(`items/run=${run}`);
   // Not what a commit noted meanwhile: that has a task of its own.
   await registry.remove(owed);
   if (difference) await removeDifferences(changed, await owedRuns(registry), lake);
-  return items;
+  return items.reduce((sum, some) => sum + some, 0);
 }
 
 /** The sites with which slices begin, which a query finds, in order. */

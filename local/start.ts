@@ -51,7 +51,7 @@ export interface Running {
 const DELIVER_EVERY_MS = 5_000;
 const ROLLUP_EVERY_MS = 10_000;
 /** The largest share of the time that rollups take; in the rest they pause. */
-const ROLLUP_SHARE = 1 / 3;
+const ROLLUP_SHARE = 1 / 2;
 
 /** Starts the doors, and the pipeline behind them. Throws CannotStart with one sentence where it cannot run. */
 export async function start(options: StartOptions): Promise<Running> {

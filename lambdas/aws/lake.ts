@@ -22,8 +22,8 @@ const PARQUET = "format = 'PARQUET', compression = 'ZSTD'";
 const JSON_LINES = "format = 'JSON'";
 /** How what lies under a prefix is written: as lines where the functions read it. */
 const FORMATS: Readonly<Record<string, string>> = { hours: PARQUET, steps: PARQUET, changes: JSON_LINES, items: JSON_LINES };
-/** What a run writes; nothing else is written or removed here. */
-const RUN_PREFIX = new RegExp(`^(${Object.keys(FORMATS).join('|')})/run=[A-Za-z0-9-]{1,100}$`);
+/** What a run writes, all of it or a slice; nothing else is written or removed here. */
+const RUN_PREFIX = new RegExp(`^(${Object.keys(FORMATS).join('|')})/run=[A-Za-z0-9-]{1,100}(/\\d{1,9})?$`);
 
 /** With the slash behind it, so that a run's objects are not those of another whose name goes on. */
 function folderOf(prefix: string): string {
