@@ -215,7 +215,7 @@ function speeds({ from, to, views, lines, seconds }: Imported, rolled: readonly 
 }
 
 function beside({ alone, meanwhile, jobs }: Freshness, size: Size): Measurement[] {
-  const settings = size === QUICK ? 'delivery and rollups every half second, rollups half of the time at most' : 'settings of npm start: delivery every 5 s, rollups every 10 s and a third of the time at most';
+  const settings = size === QUICK ? 'delivery and rollups every half second, rollups half of the time at most' : 'settings of npm start: delivery every 5 s, rollups every 10 s and half of the time at most';
   return [
     {
       what: 'rolled up again beside live events', value: perMinute(jobs), unit: 'hours/min',
