@@ -86,18 +86,26 @@ export async function countByDifference({ hour, run, committed, pending, growth,
 export type Adds = 'differences' | 'hours';
 
 /**
- * Adds up the values that dimensions have on a local day, if it is one of hours that are counted by difference: what runs add
- * goes to what there was. Resolves to the name of the run that has them. Registry: `day_values` / day.
+ * Events of a local day's hours from which its values are added up first, also where nothing is counted by difference. Only
+ * for speed: the queries of a day of one hour with 2 million events of 20,000 sites took 17.0 s of processor time, and 11.5 s
+ * so. Small days, such as an import has many of, are made at once: nothing is left behind for them.
+ */
+export const LARGE_DAY_EVENTS = 500_000;
+
+/**
+ * Adds up the values that dimensions have on a local day, if it is large or one of hours that are counted by difference: what
+ * runs add goes to what there was. Resolves to the name of the run that has them. Registry: `day_values` / day.
  * @param owed what the day has not taken up
  * @param hours the committed runs of all its hours, for where there is nothing to add to
+ * @param events of all these hours
  */
 export async function addUpDay(
-  day: string, run: string, owed: readonly { run: string; adds?: Adds }[], hours: readonly string[], { lake, registry }: { lake: Lake; registry: Store },
+  day: string, run: string, owed: readonly { run: string; adds?: Adds }[], hours: readonly string[], events: number, { lake, registry }: { lake: Lake; registry: Store },
 ): Promise<string | undefined> {
   const by = lake.byFile?.statements;
   const noted = await registry.get('day_values', day);
   const known = noted?.by === by ? noted : undefined;
-  if (by === undefined || (!known && !owed.some(({ adds }) => adds === 'differences'))) return undefined;
+  if (by === undefined || (!known && events < LARGE_DAY_EVENTS && !owed.some(({ adds }) => adds === 'differences'))) return undefined;
   // What was added by a task that died after this is owed still.
   const left = owed.filter((one) => !(known?.added as string[] | undefined)?.includes(one.run));
   if (known && left.length === 0) return known.run as string;

@@ -274,7 +274,9 @@ async function rollUpDay(day: LocalDay, ports: RollupPorts): Promise<number> {
   const runs = [...commits.values()].flatMap(({ run }) => (run === undefined ? [] : [run]));
   const run = await newRun(ports);
   const sparing = owed.some(({ whole }) => whole === true);
-  const values = difference && await addUpDay(day, run, owed.map((item) => ({ run: item.run as Run, ...(item.adds !== undefined && { adds: item.adds as Adds }) })), runs, ports);
+  const adding = owed.map((item) => ({ run: item.run as Run, ...(item.adds !== undefined && { adds: item.adds as Adds }) }));
+  const events = [...commits.values()].reduce((sum, { summary }) => sum + (summary?.events ?? 0), 0);
+  const values = difference && await addUpDay(day, run, adding, runs, events, ports);
   const starts = await startsOf({ statement: 'slices', reads: { changes: changed }, parameters: { day, changed_runs: changed, sites: sitesAtOnce } }, run, lake);
   const items: number[] = [];
   // What one slice brings is loaded while the next one is asked for: half of the time of each is the other's.

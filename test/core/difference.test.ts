@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
-import type { Pays } from '../../core/difference.ts';
+import { LARGE_DAY_EVENTS, type Pays } from '../../core/difference.ts';
 import { hourAfter } from '../../core/hour.ts';
 import type { HourTask, Statement, Store } from '../../core/ports.ts';
 import { readCommits, removeOldRuns, runTask, type RollupPorts } from '../../core/rollup.ts';
@@ -344,4 +344,27 @@ test('A day is added up anew where other statements had added it up, and where a
   await add('fay');
   await add('gil');
   assert.deepEqual(added, [0, 1, 0, 1, 0, 1]);
+});
+
+test('A large day is added up first also where its hours were counted whole, and is what it is made at once', async (t) => {
+  const { byDifference, whole, deliver, rollUp } = await openHour(t);
+  const { registry, ports } = byDifference;
+  await deliver(request('shop', 0, [view('ann'), view('bob')]));
+  assert.equal(await rollUp(), 'whole');
+  const asked: Statement[] = [];
+  const unload = ports.lake.unload.bind(ports.lake);
+  ports.lake.unload = (query, prefix) => {
+    asked.push(query.statement);
+    return unload(query, prefix);
+  };
+  const commit = (await registry.get('hours', HOUR))!;
+  for (const events of [LARGE_DAY_EVENTS - 1, LARGE_DAY_EVENTS]) {
+    await registry.put([
+      { ...commit, summary: { ...(commit.summary as object), events } },
+      { pk: 'owed', sk: `2026-03-10#${String(commit.run)}`, run: commit.run, hour: HOUR, whole: false, adds: 'hours' },
+    ]);
+    await runTask({ kind: 'day', day: '2026-03-10' }, ports);
+    assert.deepEqual(await differences(byDifference, whole, HOURS), [], `${events} events`);
+  }
+  assert.deepEqual(asked, ['slices', 'days', 'day_values', 'slices', 'day_items']);
 });
