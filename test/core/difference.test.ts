@@ -361,7 +361,7 @@ test('A large day is added up first also where its hours were counted whole, and
   for (const events of [LARGE_DAY_EVENTS - 1, LARGE_DAY_EVENTS]) {
     await registry.put([
       { ...commit, summary: { ...(commit.summary as object), events } },
-      { pk: 'owed', sk: `2026-03-10#${String(commit.run)}`, run: commit.run, hour: HOUR, whole: false, adds: 'hours' },
+      { pk: 'owed', sk: `2026-03-10#${commit.run as string}`, run: commit.run, hour: HOUR, whole: false, adds: 'hours' },
     ]);
     await runTask({ kind: 'day', day: '2026-03-10' }, ports);
     assert.deepEqual(await differences(byDifference, whole, HOURS), [], `${events} events`);
