@@ -2,6 +2,7 @@
 // that many can be loaded at once. before: core/rollup.ts; next: the metrics store (core/serve.ts)
 import type { Hour } from './hour.ts';
 import { dayItems, hourItem, isSame } from './items.ts';
+import { overlapping } from './overlap.ts';
 import type { Lake, ResultRow, Store, StoreItem } from './ports.ts';
 import type { LocalDay } from './zone.ts';
 
@@ -26,31 +27,23 @@ const BATCH = 500;
 export async function loadPart({ part, run, of, sparing }: Load, { lake, metrics }: LoadPorts): Promise<number> {
   const itemsOf = (row: ResultRow): StoreItem[] => ('hour' in of ? [hourItem(of.hour, run, row)] : dayItems(of.day, run, row));
   let written = 0;
-  let batch: StoreItem[] = [];
-  // A batch is on its way to the store while the next one is made.
-  let writing = Promise.resolve();
   const write = async (items: readonly StoreItem[]) => {
     const wanted = sparing ? await differing(items, metrics) : items;
     if (wanted.length > 0) await metrics.put(wanted);
     written += wanted.length;
   };
-  const flush = async () => {
-    await writing;
-    writing = write(batch);
-    // Whether it got there is asked when the next one has been made.
-    writing.catch(() => undefined);
-    batch = [];
-  };
-  try {
+  // A batch is on its way to the store while the next one is made.
+  await overlapping(async (begin) => {
+    let batch: StoreItem[] = [];
     for await (const row of lake.rows(part)) {
       batch.push(...itemsOf(row));
-      if (batch.length >= BATCH) await flush();
+      if (batch.length < BATCH) continue;
+      const full = batch;
+      batch = [];
+      await begin(() => write(full));
     }
-    await flush();
-    await writing;
-  } finally {
-    await writing.catch(() => undefined);
-  }
+    await begin(() => write(batch));
+  });
   return written;
 }
 

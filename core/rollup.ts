@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { addUpDay, countByDifference, growthSince, noteFiles, removeDifferences, removeWays, type Adds, type Pays } from './difference.ts';
 import { DAY_MS, hourAfter, hourOf, hoursOfLocalDay, partitionOf, startOf, withHourBefore, type Hour } from './hour.ts';
 import type { Loader } from './load.ts';
+import { overlapping } from './overlap.ts';
 import type { Clock, EventFile, HourTask, Lake, Query, Store, StoreItem, Task, Tasks } from './ports.ts';
 import { EXACT } from './sketch.ts';
 import type { LocalDay } from './zone.ts';
@@ -278,30 +279,26 @@ async function rollUpDay(day: LocalDay, ports: RollupPorts): Promise<number> {
   const events = [...commits.values()].reduce((sum, { summary }) => sum + (summary?.events ?? 0), 0);
   const values = difference && await addUpDay(day, run, adding, runs, events, ports);
   const starts = await startsOf({ statement: 'slices', reads: { changes: changed }, parameters: { day, changed_runs: changed, sites: sitesAtOnce } }, run, lake);
-  const items: number[] = [];
+  let items = 0;
   // What one slice brings is loaded while the next one is asked for: half of the time of each is the other's.
-  let loading = Promise.resolve(0);
-  try {
+  await overlapping(async (begin) => {
     for (const [i, first_site] of starts.entries()) {
       const parameters = { day, runs, changed_runs: changed, top: TOP_VALUES, first_site, end_site: starts[i + 1] ?? '' };
       const reads = { hours: runs, changes: changed };
       const parts = await lake.unload(values === undefined
         ? { statement: 'days', reads, parameters }
         : { statement: 'day_items', reads: { ...reads, day_values: [values] }, parameters: { ...parameters, run: values } }, `items/run=${run}/${i}`);
-      items.push(await loading);
-      loading = load(parts.map((part) => ({ part, run, of: { day }, sparing })));
-      // Whether it was loaded is asked when the next slice is there.
-      loading.catch(() => undefined);
+      await begin(async () => {
+        const loaded = await load(parts.map((part) => ({ part, run, of: { day }, sparing })));
+        items += loaded;
+      });
     }
-    items.push(await loading);
-  } finally {
-    await loading.catch(() => undefined);
-  }
+  });
   await lake.remove(`items/run=${run}`);
   // Not what a commit noted meanwhile: that has a task of its own.
   await registry.remove(owed);
   if (difference) await removeDifferences(changed, await owedRuns(registry), lake);
-  return items.reduce((sum, some) => sum + some, 0);
+  return items;
 }
 
 /** The sites with which slices begin, which a query finds, in order. */

@@ -9,6 +9,7 @@ import { isReplay } from '../core/collect.ts';
 import { transform, type TransformPorts } from '../core/deliver.ts';
 import { rowLine } from '../core/deliver/row.ts';
 import { hourOf, partitionOf, partitionPath, type Hour } from '../core/hour.ts';
+import { overlapping } from '../core/overlap.ts';
 import { GrowingFile, filesIn, moveIntoPlace, removeAll } from './files.ts';
 import type { LocalLake } from './lake.ts';
 import type { Log, LogRecord } from './stream.ts';
@@ -58,24 +59,20 @@ interface Round {
  * @param size of a round
  */
 export async function deliver(ports: DeliverPorts, delivered: (began: number) => Promise<void> = async () => undefined, size = ROUND): Promise<void> {
-  let finishing = Promise.resolve();
-  try {
+  await overlapping(async (begin) => {
     let after: number | undefined;
     for (let count = 0, more = true; more; count++) {
       const began = ports.clock();
       // The same two names over and over: rounds that failed leave no more than these.
       const round = await transformRound(after, size, join(ports.temporary, `deliver-${count % 2}`), ports);
-      await finishing;
-      finishing = finish(round, ports).then(() => delivered(began));
-      // Whether it got there is asked once, when the next one has come so far.
-      finishing.catch(() => undefined);
+      await begin(async () => {
+        await finish(round, ports);
+        await delivered(began);
+      });
       after = round.last;
       more = round.full;
     }
-    await finishing;
-  } finally {
-    await finishing.catch(() => undefined);
-  }
+  });
 }
 
 /**
@@ -88,26 +85,23 @@ async function transformRound(after: number | undefined, size: Size, aside: stri
   const round: Round = {
     raw: new GrowingFile(`${aside}.raw`), failed: new GrowingFile(`${aside}.failed`), rows: new Map(), received: new Set(), replayed: new Set(), failures: 0, full: false,
   };
-  // What a slice brings is written while the next one is transformed: beside much else each write waits for its turn.
-  let writing = Promise.resolve();
   try {
-    let left = size;
-    while (!round.full) {
-      const slice = log.read(Math.min(left.records, SLICE.records), Math.min(left.chars, SLICE.chars), round.last ?? after);
-      if (slice.length === 0) break;
-      round.last = slice.at(-1)!.position;
-      left = { records: left.records - slice.length, chars: left.chars - charsOf(slice) };
-      round.full = left.records <= 0 || left.chars <= 0;
-      const texts = await transformSlice(slice, round, ports);
-      await writing;
-      writing = writeSlice(slice, texts, round, aside);
-      writing.catch(() => undefined);
-      await nextTurn();
-    }
-    await writing;
+    // What a slice brings is written while the next one is transformed: beside much else each write waits for its turn.
+    await overlapping(async (begin) => {
+      let left = size;
+      while (!round.full) {
+        const slice = log.read(Math.min(left.records, SLICE.records), Math.min(left.chars, SLICE.chars), round.last ?? after);
+        if (slice.length === 0) break;
+        round.last = slice.at(-1)!.position;
+        left = { records: left.records - slice.length, chars: left.chars - charsOf(slice) };
+        round.full = left.records <= 0 || left.chars <= 0;
+        const texts = await transformSlice(slice, round, ports);
+        await begin(() => writeSlice(slice, texts, round, aside));
+        await nextTurn();
+      }
+    });
     return round;
   } finally {
-    await writing.catch(() => undefined);
     await Promise.all([round.raw, round.failed, ...round.rows.values()].map((file) => file.close()));
   }
 }
